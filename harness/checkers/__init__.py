@@ -1,0 +1,60 @@
+"""The guarantees, one a file, and how a history is judged by them.
+
+A checker is pure: it sees a history and its own parameters, no plan, no clock, no files. To add one, write the file,
+its handwritten-history tests and a planted bug that it finds, and add a line to `CATALOGUE`.
+"""
+
+from harness.checkers.attempts_bounded import AttemptsBounded
+from harness.checkers.base import Checker
+from harness.checkers.bounded_wait import BoundedWait
+from harness.checkers.dead_letters_exact import DeadLettersExact
+from harness.checkers.effects_once import EffectsOnce
+from harness.checkers.exercised import Exercised
+from harness.checkers.nothing_lost import NothingLost
+from harness.checkers.same_outcome import SameOutcome
+from harness.history import History
+from harness.verdict import Status, Verdict
+
+CATALOGUE: tuple[Checker, ...] = (
+    NothingLost(),
+    EffectsOnce(),
+    SameOutcome(),
+    AttemptsBounded(),
+    DeadLettersExact(),
+    BoundedWait(),
+    Exercised(),
+)
+
+GUARANTEES: tuple[str, ...] = tuple(checker.guarantee for checker in CATALOGUE)
+
+
+def judge(history: History, catalogue: tuple[Checker, ...] = CATALOGUE) -> tuple[Verdict, ...]:
+    """A verdict for each guarantee that the run put to the test, in the order of the catalogue.
+
+    A checker that crashes, a guarantee that nobody knows, and a history that was cut answer unknown; a violation
+    whose witnesses are in what is left of a cut history stands.
+    """
+    wanted = history.began.guarantees
+    known = {checker.guarantee: checker for checker in catalogue}
+    verdicts = [_judge_one(history, checker) for name, checker in known.items() if name in wanted]
+    verdicts += [
+        Verdict(guarantee=name, status=Status.UNKNOWN, because="no checker of this name exists in this version")
+        for name in wanted
+        if name not in known
+    ]
+    return tuple(verdicts)
+
+
+def _judge_one(history: History, checker: Checker) -> Verdict:
+    try:
+        status, because, witnesses = checker.check(history)
+    except Exception as error:  # a checker that crashes must not pass, and must not end the judging of the others
+        return Verdict(
+            guarantee=checker.guarantee,
+            status=Status.UNKNOWN,
+            because=f"the checker crashed ({type(error).__name__}: {error}); please report it with this history",
+        )
+    if status is not Status.VIOLATED and not history.complete:
+        status = Status.UNKNOWN
+        because = f"the history was cut after {len(history.events)} events; up to there: {because}"
+    return Verdict(guarantee=checker.guarantee, status=status, because=because, witnesses=witnesses)

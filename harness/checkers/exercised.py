@@ -1,0 +1,33 @@
+from msgspec import Struct
+
+from harness.checkers.base import Finding, cannot_judge, named, plural
+from harness.events import FaultLanded, FaultMissed
+from harness.history import History
+from harness.verdict import held, unknown
+
+
+class Exercised(Struct, frozen=True):
+    """Every planned fault landed, and met at least one job in flight. Otherwise the run says nothing: unknown."""
+
+    guarantee: str = "exercised"
+    sentence: str = "Every planned fault landed on a job in flight."
+
+    def check(self, history: History) -> Finding:
+        if unjudged := cannot_judge(history):
+            return unjudged
+        landed = {event.step: event for event in history.of(FaultLanded)}
+        missed = {event.step: event for event in history.of(FaultMissed)}
+        failures: list[str] = []
+        for step, sentence in enumerate(history.began.steps):
+            if step in missed:
+                failures.append(f"step {step + 1} ({sentence}) did not land: {missed[step].because}")
+            elif step not in landed:
+                failures.append(f"step {step + 1} ({sentence}) was never reached")
+            elif not landed[step].jobs:
+                failures.append(f"step {step + 1} ({sentence}) landed, but met no job in flight")
+        if failures:
+            return unknown(named(failures), *missed.values())
+        if not history.began.steps:
+            return held("no fault was planned")
+        met = sorted({job for event in landed.values() for job in event.jobs})
+        return held(f"{plural(len(landed), 'fault')} landed, on {named(list(met))}")

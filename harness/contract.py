@@ -1,0 +1,244 @@
+"""What a team promises of each of its jobs, as pure data.
+
+A contract is written in Python (see `docs/contract.md`), compiled once by `harness.contract_file`, and stored at the
+head of every history, so that an old history can be judged without the team's code.
+
+Strings that the subject receives (`environment`, table URLs) may hold these placeholders, filled in per lane:
+
+* `{broker_url}`: the lane's own broker
+* `{ledger_url}`: the HTTP downstream that the ledger plays, without a trailing slash
+* `{directory}`: the lane's working directory, empty at the start of each run
+"""
+
+import re
+import string
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+PLACEHOLDERS = frozenset({"broker_url", "ledger_url", "directory"})
+
+
+class ContractError(ValueError):
+    """The contract says something that cannot be meant; the message is for its author."""
+
+
+class Value(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything in a contract: immutable, keyword-only, equal by value, JSON both ways."""
+
+
+class Header(Struct, frozen=True, tag="header", forbid_unknown_fields=True):
+    """The value of a request header; names are case-insensitive."""
+
+    name: str
+
+
+class JsonField(Struct, frozen=True, tag="json", forbid_unknown_fields=True):
+    """The value at a JSON pointer (RFC 6901) of a request's body, such as `/metadata/invoice_id`."""
+
+    pointer: str
+
+    def __post_init__(self) -> None:
+        if not self.pointer.startswith("/"):
+            raise ContractError(f"JsonField({self.pointer!r}): a JSON pointer starts with '/'")
+
+
+Extractor: TypeAlias = Header | JsonField
+
+
+class EffectivelyOnce(Struct, frozen=True, tag="effectively_once", forbid_unknown_fields=True):
+    """The receiver applies what carries the same `key` once; the subject must send the same key each time."""
+
+    key: Extractor | None = None
+
+
+class AtLeastOnce(Struct, frozen=True, tag="at_least_once", forbid_unknown_fields=True):
+    """The effect may repeat, but every repetition carries the same `key`, if one is named."""
+
+    key: Extractor | None = None
+
+
+class AtMostOnce(Struct, frozen=True, tag="at_most_once"):
+    """The effect may be missing after a fault, but never repeats."""
+
+
+Promise: TypeAlias = EffectivelyOnce | AtLeastOnce | AtMostOnce
+
+
+class Effect(Value):
+    """Requests that one job causes, and how they are recognised as its own.
+
+    `request` is `METHOD /path`; a trailing `*` matches any rest of the path. A request belongs to the job whose
+    `identity` (a template over the job's keyword arguments) equals what `belongs_to` finds in the request.
+    """
+
+    request: str
+    belongs_to: Extractor
+    identity: str
+
+    def __post_init__(self) -> None:
+        method, _, path = self.request.partition(" ")
+        if not method.isupper() or not path.startswith("/"):
+            raise ContractError(f"Effect(request={self.request!r}): expected a method and a path, as in 'POST /v1/emails'")
+
+    def matches(self, label: str) -> bool:
+        if self.request.endswith("*"):
+            return label.startswith(self.request[:-1])
+        return label == self.request
+
+
+class Task(Value):
+    """One task of the subject: sample inputs, what it promises, and its bounds.
+
+    * `inputs`: keyword arguments, one job of the workload each; they must have different identities
+    * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
+    * `attempts_max`: how often the body may start for one job, whatever happens: 1 + retries + worker losses
+    * `wait_seconds_max`: from enqueued, or the last fault healed, until the job's effect or its dead letter
+    """
+
+    name: str
+    inputs: tuple[dict[str, Any], ...]
+    effects: tuple[Effect, ...]
+    promise: Promise
+    attempts_max: int
+    wait_seconds_max: float
+    wrong_arguments: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ContractError(f"Task({self.name!r}): inputs is empty; at least one set of keyword arguments is needed")
+        if not self.effects:
+            raise ContractError(f"Task({self.name!r}): effects is empty; a job without an effect cannot be judged from outside")
+        if self.attempts_max < 1:
+            raise ContractError(f"Task({self.name!r}): attempts_max is {self.attempts_max}; it must be at least 1")
+        if not self.wait_seconds_max > 0:
+            raise ContractError(f"Task({self.name!r}): wait_seconds_max is {self.wait_seconds_max}; it must be above 0")
+        identities = [self.identity(arguments) for arguments in self.inputs]
+        if len(set(identities)) < len(identities):
+            raise ContractError(f"Task({self.name!r}): two inputs have the same identity ({', '.join(identities)})")
+
+    def identity(self, arguments: dict[str, Any]) -> str:
+        """What tells this job's effects from another's.
+
+        :raises ContractError: the template names an argument that `arguments` lacks
+        """
+        try:
+            return self.effects[0].identity.format(**arguments)
+        except (KeyError, IndexError, AttributeError, ValueError) as error:
+            raise ContractError(
+                f"Task({self.name!r}): identity template {self.effects[0].identity!r} cannot be filled from "
+                f"the input {arguments!r} ({type(error).__name__}: {error})"
+            ) from error
+
+
+class Worker(Value):
+    """One worker process group of the subject; `queues` empty means the subject's own default."""
+
+    name: str
+    queues: tuple[str, ...] = ()
+    concurrency: int = 2
+    arguments: tuple[str, ...] = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+
+    def __post_init__(self) -> None:
+        if not _PLAIN_NAME.fullmatch(self.name):
+            raise ContractError(f"Worker(name={self.name!r}): expected letters, digits, '-' and '_' (it names files)")
+        if self.concurrency < 1:
+            raise ContractError(f"Worker({self.name!r}): concurrency is {self.concurrency}; it must be at least 1")
+
+
+class SqlTable(Value):
+    """A table of the subject's own database that the harness reads after the run; `columns` are compared.
+
+    `url` is `sqlite:///PATH`. Leave out columns that differ from run to run (times, generated ids).
+    """
+
+    url: str
+    table: str
+    columns: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith("sqlite:///"):
+            raise ContractError(f"SqlTable(url={self.url!r}): expected 'sqlite:///PATH'")
+        for name in (self.table, *self.columns):
+            if not name.isidentifier():
+                raise ContractError(f"SqlTable(table={self.table!r}): {name!r} is not a plain SQL name")
+
+
+class DeadLetterTable(Value):
+    """Where the subject sets aside what it gave up on: one row a dead letter, `message` holding the message id."""
+
+    url: str
+    table: str
+    message: str
+    reason: str
+    body: str
+
+    def as_table(self) -> SqlTable:
+        return SqlTable(url=self.url, table=self.table, columns=(self.message, self.reason, self.body))
+
+
+class PlantedBug(Value):
+    """A known mistake that the subject can be started with, to prove that the checks would see it.
+
+    `guarantee` is the one that must be violated; `also` those that may be violated as a consequence.
+    """
+
+    name: str
+    story: str
+    environment: dict[str, str]
+    scenarios: tuple[str, ...]
+    guarantee: str
+    also: tuple[str, ...] = ()
+
+
+class Contract(Value):
+    """A subject: where its application is, how it is started, and what it promises.
+
+    `app` is Celery's `-A` value. `prepare` (`module:function`) is called once a lane in the subject's environment
+    with a list of the workload's keyword arguments, to arrange the state that the jobs need.
+    """
+
+    name: str
+    app: str
+    workers: tuple[Worker, ...]
+    tasks: tuple[Task, ...]
+    environment: dict[str, str] = {}
+    prepare: str = ""
+    honours_key: Extractor | None = None  # what the played downstream deduplicates on; None: it does not
+    dead_letters: DeadLetterTable | None = None
+    state: tuple[SqlTable, ...] = ()
+    planted_bugs: tuple[PlantedBug, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ContractError("Contract: tasks is empty; name at least one task")
+        if not self.workers:
+            raise ContractError("Contract: workers is empty; name at least one worker")
+        for what, names in (
+            ("task", [task.name for task in self.tasks]),
+            ("worker", [worker.name for worker in self.workers]),
+            ("planted bug", [bug.name for bug in self.planted_bugs]),
+        ):
+            if len(set(names)) < len(names):
+                raise ContractError(f"Contract: a {what} is named twice ({', '.join(sorted(names))})")
+        for name, text in self.environment.items():
+            fill(text, dict.fromkeys(PLACEHOLDERS, ""), where=f"environment[{name!r}]")
+
+    def task(self, name: str) -> Task | None:
+        return next((task for task in self.tasks if task.name == name), None)
+
+
+def fill(text: str, values: dict[str, str], *, where: str) -> str:
+    """`text` with its placeholders replaced.
+
+    :raises ContractError: a placeholder that no lane provides
+    """
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+    except ValueError as error:
+        raise ContractError(f"{where}: {text!r} is not a template ({error}); write '{{{{' for a brace") from error
+    if unknown := names - PLACEHOLDERS:
+        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+        raise ContractError(f"{where}: unknown placeholder {{{sorted(unknown)[0]}}}; known are {known}")
+    return text.format(**values)

@@ -1,0 +1,190 @@
+"""All events of one run, merged, with the look-ups that checkers share."""
+
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+
+from harness.contract import Contract, Extractor, Header, JsonField, Task
+from harness.events import (
+    DONE,
+    AttemptStarted,
+    EffectApplied,
+    EffectRequested,
+    EnqueueCalled,
+    EnqueueReturned,
+    Event,
+    JobId,
+    MessageId,
+    Published,
+    QueueDrained,
+    RunBegan,
+    RunEnded,
+)
+
+E = TypeVar("E", bound=Event)
+
+
+class History:
+    """An immutable sequence of events that begins with `RunBegan`; it may have been cut before its end.
+
+    :raises ValueError: there is no `RunBegan` among the events
+    """
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.events: tuple[Event, ...] = tuple(events)
+        began = self.of(RunBegan)
+        if not began:
+            raise ValueError("the history has no RunBegan event, so nothing is known about the run")
+        self.began: RunBegan = began[0]
+
+    def of(self, kind: type[E]) -> tuple[E, ...]:
+        return tuple(event for event in self.events if isinstance(event, kind))
+
+    @property
+    def contract(self) -> Contract:
+        return self.began.contract
+
+    @cached_property
+    def complete(self) -> bool:
+        return bool(self.of(RunEnded))
+
+    @cached_property
+    def drained(self) -> bool:
+        return bool(self.of(QueueDrained))
+
+    # --- jobs ---
+
+    @cached_property
+    def enqueued(self) -> dict[JobId, EnqueueCalled]:
+        """Each job by its id, as first asked for."""
+        calls: dict[JobId, EnqueueCalled] = {}
+        for call in self.of(EnqueueCalled):
+            calls.setdefault(call.job, call)
+        return calls
+
+    @cached_property
+    def accepted(self) -> dict[JobId, EnqueueReturned]:
+        """The jobs to which the guarantees apply: those that the broker took."""
+        return {event.job: event for event in self.of(EnqueueReturned) if event.outcome == "ok"}
+
+    def expected_done(self) -> tuple[JobId, ...]:
+        return tuple(job for job in self.accepted if self.enqueued[job].expected == DONE)
+
+    def expected_dead(self) -> tuple[JobId, ...]:
+        return tuple(job for job in self.accepted if self.enqueued[job].expected != DONE)
+
+    def task(self, job: JobId) -> Task | None:
+        return self.contract.task(self.enqueued[job].task)
+
+    @cached_property
+    def jobs_by_message(self) -> dict[MessageId, JobId]:
+        """Every message id that belongs to a job: its own, and its descendants' by root and parent."""
+        owners = {event.message: event.job for event in self.of(EnqueueReturned) if event.message}
+        for event in self.of(Published):
+            owner = owners.get(event.root) or owners.get(event.parent)
+            if owner is not None:
+                owners.setdefault(event.message, owner)
+        return owners
+
+    def job_of(self, message: MessageId) -> JobId | None:
+        return self.jobs_by_message.get(message)
+
+    @cached_property
+    def attempts(self) -> dict[JobId, tuple[AttemptStarted, ...]]:
+        """Starts of a job's own body; a descendant's attempts are its own task's, not this job's."""
+        found: dict[JobId, list[AttemptStarted]] = {job: [] for job in self.accepted}
+        own = {event.message: job for job, event in self.accepted.items()}
+        for event in self.of(AttemptStarted):
+            if event.message in own:
+                found[own[event.message]].append(event)
+        return {job: tuple(starts) for job, starts in found.items()}
+
+    # --- effects ---
+
+    @cached_property
+    def requests(self) -> dict[int, EffectRequested]:
+        return {event.request: event for event in self.of(EffectRequested)}
+
+    @cached_property
+    def effects(self) -> dict[JobId, tuple[EffectApplied, ...]]:
+        """What was applied for each job, by the contract's rule of belonging."""
+        found: dict[JobId, list[EffectApplied]] = {job: [] for job in self.enqueued}
+        for event in self.of(EffectApplied):
+            job = self.owner(self.requests.get(event.request))
+            if job is not None:
+                found[job].append(event)
+        return {job: tuple(applied) for job, applied in found.items()}
+
+    @cached_property
+    def unattributed(self) -> tuple[EffectApplied, ...]:
+        """Applied effects that no rule of the contract assigns to a job of this run."""
+        return tuple(
+            event for event in self.of(EffectApplied) if self.owner(self.requests.get(event.request)) is None
+        )
+
+    def owner(self, request: EffectRequested | None) -> JobId | None:
+        if request is None:
+            return None
+        return owner_of(self.contract, self.enqueued.values(), request)
+
+
+def owner_of(contract: Contract, jobs: Iterable[EnqueueCalled], request: EffectRequested) -> JobId | None:
+    """The job that a request belongs to, by the contract's rules; None if there is none, or more than one.
+
+    A job's poisoned copy may carry the same identity as a job of the workload: the effects go to the first.
+    """
+    calls = list(jobs)
+    for task in contract.tasks:
+        for rule in task.effects:
+            if not rule.matches(request.label):
+                continue
+            value = extract(rule.belongs_to, request)
+            if value is None:
+                continue
+            for call in calls:
+                if call.task == task.name and call.identity == value:
+                    return call.job
+    return None
+
+
+def extract(extractor: Extractor, request: EffectRequested) -> str | None:
+    """What a header or a field of a request holds, as text; None where it is missing or the body is not JSON."""
+    match extractor:
+        case Header(name=name):
+            return next((value for header, value in request.headers.items() if header.lower() == name.lower()), None)
+        case JsonField(pointer=pointer):
+            try:
+                value = msgspec.json.decode(request.body)
+            except msgspec.DecodeError:
+                return None
+            for part in pointer[1:].split("/"):
+                step = part.replace("~1", "/").replace("~0", "~")
+                if isinstance(value, dict) and step in value:
+                    value = value[step]
+                elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+                    value = value[int(step)]
+                else:
+                    return None
+            return None if value is None else str(value)
+
+
+def merge(logs: Iterable[Sequence[Event]]) -> Iterator[Event]:
+    """One sequence from several logs, each in its own order, laid side by side by `at` for people to read.
+
+    A log whose clock ran backwards keeps its order: an event is never placed before its predecessor.
+    """
+
+    def rising(log: Sequence[Event]) -> Iterator[tuple[float, str, int, Event]]:
+        times = itertools.accumulate((event.at for event in log), max)
+        return ((at, event.source, event.seq, event) for at, event in zip(times, log, strict=True))
+
+    merged = heapq.merge(*(rising(log) for log in logs), key=lambda item: item[:3])
+    # RunBegan heads the history whatever the clocks say.
+    first, rest = [], []
+    for *_, event in merged:
+        (first if isinstance(event, RunBegan) else rest).append(event)
+    return itertools.chain(first, rest)

@@ -1,0 +1,81 @@
+"""A plan: all that a run will do, as a value without chance in it. The plan *is* the reproduction."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from harness.contract import Contract
+from harness.events import FORMAT_VERSION, JobId
+from harness.faults import Fault
+from harness.system import PlannedJob
+
+
+class AtStart(Struct, frozen=True, tag="at-start", kw_only=True):
+    """Once the system stands, the other faults are in place and before the workload is enqueued."""
+
+    @property
+    def sentence(self) -> str:
+        return "from the start"
+
+
+class AtCrashPoint(Struct, frozen=True, tag="at-crash-point", kw_only=True):
+    """When a job has reached a named place for the n-th time; it is held there until the fault has struck."""
+
+    point: str
+    job: JobId
+    occurrence: int = 1
+
+    @property
+    def sentence(self) -> str:
+        again = f" for the {self.occurrence}. time" if self.occurrence > 1 else ""
+        return f"when {self.job} stands at {self.point}{again}"
+
+
+class AfterJob(Struct, frozen=True, tag="after-job", kw_only=True):
+    """When every message of a job has been acknowledged."""
+
+    job: JobId
+
+    @property
+    def sentence(self) -> str:
+        return f"after {self.job} was acknowledged"
+
+
+Trigger: TypeAlias = AtStart | AtCrashPoint | AfterJob
+
+STRUCK, DRAINED = "struck", "drained"
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """When it strikes, what strikes, and until when: `until` "struck" heals at once, "drained" when all is over."""
+
+    when: Trigger
+    fault: Fault
+    until: str = STRUCK
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.fault.sentence} {self.when.sentence}"
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    scenario: str
+    story: str
+    seed: int
+    contract: Contract
+    workload: tuple[PlannedJob, ...]
+    steps: tuple[Step, ...]
+    guarantees: tuple[str, ...]
+    covers: tuple[str, ...] = ()
+    bug: str = ""
+    format_version: int = FORMAT_VERSION
+
+
+class Plans(Struct, frozen=True, kw_only=True):
+    """What `plan.json` holds. `contract_file` is what the command line named, for the command that repeats."""
+
+    seed: int
+    plans: tuple[Plan, ...]
+    contract_file: str = ""
+    bug: str = ""
+    format_version: int = FORMAT_VERSION

@@ -1,0 +1,204 @@
+"""The only impure step: a plan becomes a history.
+
+Deploy, put in place what is to be there from the start, arm the crash points, enqueue the workload, take each step when
+its trigger comes, heal everything, wait until drained, record what is left.
+"""
+
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+from urllib.parse import quote
+
+from harness import __version__
+from harness.codec import digest
+from harness.contract import DeadLetterTable, SqlTable, fill
+from harness.events import (
+    FORMAT_VERSION,
+    CrashPointReached,
+    DeadLettered,
+    DrainTimedOut,
+    FaultBegan,
+    FaultEnded,
+    FaultLanded,
+    FaultMissed,
+    JobId,
+    MessageId,
+    QueueDrained,
+    RunBegan,
+    RunEnded,
+    StateRecorded,
+)
+from harness.plan import STRUCK, AfterJob, AtCrashPoint, AtStart, Plan, Step
+from harness.runtimes.process import LocalSystem, deploy
+from harness.services.broker import BrokerServer
+from harness.services.gate import Arm, Arrival
+from harness.session import Session
+from harness.store import HARNESS, Recorder
+from harness.system import Evidence, SubjectError
+from harness.waiting import WaitedInVainError, wait_until
+
+TRIGGER_SECONDS_MAX = 20.0
+# Beyond the longest legal wait of a contract: what a pool needs to notice a dead child (5 s) and a worker to boot.
+DRAIN_SLACK_SECONDS = 15.0
+NEMESIS = "nemesis"
+OBSERVER = "observer"
+
+
+def run(plan: Plan, *, session: Session, server: BrokerServer, recorder: Recorder, name: str, cwd: Path) -> None:
+    """Carry out a plan; everything that happened is in the recorder's logs afterwards.
+
+    :raises SubjectError: the subject could not be started
+    :raises HarnessError: a part of the harness could not be started
+    """
+    recorder.record(
+        HARNESS,
+        RunBegan(
+            format_version=FORMAT_VERSION,
+            scenario=plan.scenario,
+            guarantees=plan.guarantees,
+            contract=plan.contract,
+            plan_digest=digest(plan),
+            seed=plan.seed,
+            steps=tuple(step.sentence for step in plan.steps),
+            bug=plan.bug,
+            versions={"jobproof": __version__, "broker server": f"{server.version} ({server.found})"},
+        ),
+    )
+    with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd) as system:
+        _Run(plan, system, recorder).carry_out()
+        recorder.record(HARNESS, RunEnded())
+
+
+class _Run:
+    def __init__(self, plan: Plan, system: LocalSystem, recorder: Recorder) -> None:
+        self.plan = plan
+        self.system = system
+        self.recorder = recorder
+        self.late_heals: list[tuple[int, Step, Evidence, ExitStack]] = []
+
+    def carry_out(self) -> None:
+        arms = {
+            number: self.system.gate.arm(step.when.point, step.when.job, step.when.occurrence)
+            for number, step in enumerate(self.plan.steps)
+            if isinstance(step.when, AtCrashPoint)
+        }
+        later = [(number, step) for number, step in enumerate(self.plan.steps) if not isinstance(step.when, AtStart)]
+        for number, step in enumerate(self.plan.steps):
+            if isinstance(step.when, AtStart):
+                self._strike(number, step, None)
+        for job in self.plan.workload:
+            self.system.enqueue(job)
+        for number, step in later:
+            self._take(number, step, arms.get(number))
+        self._drain()
+        # What lasts until all is over is healed before what is left is read: nothing moves any more.
+        for number, step, evidence, stack in reversed(self.late_heals):
+            self._heal(number, step, evidence, stack)
+        self._record_what_is_left()
+
+    # --- steps ---
+
+    def _take(self, number: int, step: Step, arm: Arm | None) -> None:
+        """Wait for the step's trigger, then strike; a trigger that does not come is a fault that missed."""
+        match step.when:
+            case AtCrashPoint(point=point, job=job, occurrence=occurrence) if arm is not None:
+                arrival = arm.wait(within=TRIGGER_SECONDS_MAX)
+                if arrival is None:
+                    arm.release()
+                    self._missed(number, step, f"{job} did not reach {point} within {TRIGGER_SECONDS_MAX:g} s")
+                    return
+                self.recorder.record(
+                    NEMESIS, CrashPointReached(point=point, job=job, pid=arrival.pid, occurrence=occurrence)
+                )
+                try:
+                    self._strike(number, step, arrival)
+                finally:
+                    arm.release()
+            case AfterJob(job=job):
+                if not self.system.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX):
+                    self._missed(number, step, f"{job} was not acknowledged within {TRIGGER_SECONDS_MAX:g} s")
+                    return
+                self._strike(number, step, None)
+            case _:
+                raise ValueError(f"step {number + 1} has a trigger that cannot come after the start: {step.when!r}")
+
+    def _strike(self, number: int, step: Step, arrival: Arrival | None) -> None:
+        """Enter the fault; heal it at once, or remember it for when all is over."""
+        self.recorder.record(NEMESIS, FaultBegan(step=number, fault=step.fault.sentence))
+        stack = ExitStack()
+        try:
+            evidence = stack.enter_context(step.fault.applied_to(self.system, arrival))
+        except SubjectError as error:
+            self._missed(number, step, str(error))
+            return
+        if step.until == STRUCK:
+            self._heal(number, step, evidence, stack)
+        else:
+            self.late_heals.append((number, step, evidence, stack))
+
+    def _heal(self, number: int, step: Step, evidence: Evidence, stack: ExitStack) -> None:
+        impact = evidence()
+        if impact is None:
+            self._missed(number, step, "it never met what it was to hurt")
+        else:
+            self.recorder.record(
+                NEMESIS,
+                FaultLanded(step=number, fault=step.fault.sentence, targets=impact.targets, jobs=impact.jobs),
+            )
+        stack.close()
+        self.recorder.record(NEMESIS, FaultEnded(step=number, fault=step.fault.sentence))
+
+    def _missed(self, number: int, step: Step, because: str) -> None:
+        self.recorder.record(NEMESIS, FaultMissed(step=number, fault=step.fault.sentence, because=because))
+
+    # --- the end ---
+
+    def _drain(self) -> None:
+        bound = max(task.wait_seconds_max for task in self.plan.contract.tasks) + DRAIN_SLACK_SECONDS
+        try:
+            wait_until(lambda: not self.system.left(), within=bound, or_else="not drained")
+        except WaitedInVainError:
+            self.recorder.record(HARNESS, DrainTimedOut(after_seconds=bound, left=self.system.left()))
+        else:
+            self.recorder.record(HARNESS, QueueDrained())
+
+    def _record_what_is_left(self) -> None:
+        place = self.plan.contract.dead_letters
+        if place is not None:
+            for letter in self._dead_letters(place):
+                self.recorder.record(OBSERVER, letter)
+        for table in self.plan.contract.state:
+            rows = tuple(sorted(self._rows(table), key=repr))
+            self.recorder.record(OBSERVER, StateRecorded(table=table.table, rows=rows))
+
+    def _dead_letters(self, place: DeadLetterTable) -> list[DeadLettered]:
+        letters = []
+        for message, reason, body in self._rows(place.as_table()):
+            data = body.encode() if isinstance(body, str) else bytes(body or b"")
+            letters.append(
+                DeadLettered(
+                    message=MessageId(str(message)),
+                    reason=str(reason),
+                    body_digest=digest(data),
+                    body_bytes=len(data),
+                )
+            )
+        return letters
+
+    def _rows(self, table: SqlTable) -> list[tuple[object, ...]]:
+        """The rows of a table of the subject's, read only; a database or a table that is not there has none.
+
+        :raises SubjectError: the database cannot be read
+        """
+        path = Path(fill(table.url, self.system.placeholders, where=f"table {table.table}").removeprefix("sqlite:///"))
+        if not path.exists():
+            return []
+        try:
+            # Names were checked to be plain identifiers when the contract was compiled.
+            query = f"SELECT {', '.join(table.columns)} FROM {table.table}"  # noqa: S608
+            with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as connection:
+                return [tuple(row) for row in connection.execute(query)]
+        except sqlite3.Error as error:
+            raise SubjectError(f"the subject's table {table.table!r} cannot be read from {path.name}: {error}") from error
+
+

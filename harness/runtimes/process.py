@@ -1,0 +1,291 @@
+"""The local runtime: broker, ledger and workers as real processes, each in its own process group."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from harness.contract import Contract, Worker, fill
+from harness.events import EnqueueCalled, JobId, NodeExited, NodeStarted, SubjectDescribed
+from harness.plan import Plan
+from harness.services.broker import Broker, BrokerServer, running_broker
+from harness.services.gate import Arrival, Gate
+from harness.services.ledger import LedgerClient, Settings
+from harness.session import HarnessError, Lane, Session
+from harness.store import HARNESS, Recorder
+from harness.system import Capability, Impact, PlannedJob, SubjectError, Target
+from harness.systems.celery.driver import CeleryDriver, subject_environment, subject_python
+from harness.waiting import WaitedInVainError, wait_until
+
+READY_SECONDS_MAX = 60.0
+GONE_SECONDS_MAX = 15.0
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One worker as the runtime runs it; `clients` are the broker connections of what was killed of it."""
+
+    worker: Worker
+    pid: int = 0
+    ready: bool = False
+    dead_clients: set[str] = field(default_factory=set)
+
+
+class LocalSystem:
+    """A deployed lane of local processes; see `harness.system.System`."""
+
+    capabilities = frozenset(Capability)
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        lane: Lane,
+        recorder: Recorder,
+        cwd: Path,
+        broker: Broker,
+        environment: dict[str, str],
+    ) -> None:
+        self.plan = plan
+        self.lane = lane
+        self.recorder = recorder
+        self.directory = lane.directory
+        self.cwd = cwd
+        self.broker = broker
+        self.python = subject_python()
+        self.driver = CeleryDriver(plan.contract, broker, lane, recorder, plan.workload)
+        self.gate = Gate(lane.directory / "gate.sock", self.driver.hear)
+        self._downstream = LedgerClient(lane.directory / "ledger.sock")
+        self._base_environment = environment
+        self.environment: dict[str, str] = {}
+        self.nodes = {worker.name: Node(worker=worker) for worker in plan.contract.workers}
+
+    @property
+    def contract(self) -> Contract:
+        return self.plan.contract
+
+    @property
+    def downstream(self) -> LedgerClient:
+        return self._downstream
+
+    @property
+    def jobs(self) -> tuple[EnqueueCalled, ...]:
+        return tuple(self.driver.jobs.values())
+
+    # --- start ---
+
+    def start(self) -> None:
+        """:raises SubjectError: the subject does not import, prepare, or become ready"""
+        ledger_url = self._start_ledger()
+        values = {"broker_url": self.broker.url, "ledger_url": ledger_url, "directory": str(self.directory)}
+        own = {name: fill(text, values, where=name) for name, text in self._base_environment.items()}
+        # Celery itself reads these before its configuration, in every version supported here.
+        own |= dict.fromkeys(("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"), self.broker.url)
+        self.environment = subject_environment(own)
+        self.placeholders = values
+        # A preparation may create what workers read when they start, so it comes before them; the imports of the
+        # workers and of the agent would compete for the same cores anyway.
+        described = self.driver.start_agent(self.environment, self.cwd, self.python)
+        self.recorder.record(
+            HARNESS, SubjectDescribed(versions=described["versions"], settings=described["settings"])
+        )
+        self.driver.prepare()
+        for node in self.nodes.values():
+            self._spawn(node)
+        for node in self.nodes.values():
+            self._await_ready(node)
+
+    def _start_ledger(self) -> str:
+        settings = Settings(
+            events=str(self.recorder.log_of("ledger")),
+            gate=str(self.gate.path),
+            control=str(self.directory / "ledger.sock"),
+            origin=self.recorder.origin,
+            honours_key=self.contract.honours_key,
+        )
+        self.lane.spawn(
+            [sys.executable, "-P", "-m", "harness.services.ledger", msgspec.json.encode(settings).decode()],
+            environment=dict(os.environ),
+            cwd=self.directory,
+            log="ledger.log",
+        )
+        ready = self.gate.notice("ledger-ready", "ledger", within=READY_SECONDS_MAX)
+        if ready is None:
+            raise HarnessError(f"the ledger did not start; see {self.directory / 'ledger.log'}")
+        return f"http://127.0.0.1:{ready['port']}"
+
+    def _spawn(self, node: Node) -> None:
+        node.ready = False
+        name = node.worker.name
+        node.pid = self.lane.spawn(
+            self.driver.worker_command(node.worker, self.python),
+            environment={
+                **self.environment,
+                "JOBPROOF_EVENTS": str(self.recorder.log_of(name)),
+                "JOBPROOF_GATE": str(self.gate.path),
+                "JOBPROOF_NODE": name,
+                "JOBPROOF_ORIGIN": repr(self.recorder.origin),
+            },
+            cwd=self.cwd,
+            log=f"{name}.log",
+            on_exit=lambda pid, status: self._exited(node, pid, status),
+        )
+        self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
+
+    def _exited(self, node: Node, pid: int, status: str) -> None:
+        with suppress(OSError):  # the run may be over and its directory full or gone
+            self.recorder.record(HARNESS, NodeExited(node=node.worker.name, pid=pid, status=status))
+
+    def _await_ready(self, node: Node) -> None:
+        name, log = node.worker.name, self.directory / f"{node.worker.name}.log"
+
+        def ready() -> bool:
+            if self.gate.notice("worker-ready", name, within=0.05) is not None:
+                return True
+            if status := self.lane.exit_of(node.pid):
+                raise SubjectError(f"worker {name!r} ended with {status} before it was ready: {_tail(log)}")
+            return False
+
+        try:
+            wait_until(ready, within=READY_SECONDS_MAX, or_else=f"worker {name!r} was not ready")
+        except WaitedInVainError as error:
+            raise SubjectError(f"{error}: {_tail(log)}") from error
+        node.ready = True
+
+    # --- what faults may do ---
+
+    def enqueue(self, job: PlannedJob) -> None:
+        self.driver.enqueue(job)
+
+    def deliveries(self, job: JobId) -> int:
+        return self.driver.deliveries(job)
+
+    def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
+        return self.driver.wait_acknowledged(job, within=within)
+
+    def double(self, job: JobId) -> None:
+        self.driver.double(job)
+
+    def kill(self, target: Target, arrival: Arrival | None) -> Impact:
+        node, child = self._victim(arrival)
+        main = psutil.Process(node.pid)
+        below = main.children(recursive=True)
+        match target:
+            case Target.CHILD:
+                if child is None or child not in {process.pid for process in below}:
+                    raise SubjectError("it is not known which pool child runs the job: the probe did not see its body begin")
+                doomed = [process for process in below if process.pid == child]
+                doomed += doomed[0].children(recursive=True)
+            case Target.MAIN | Target.GROUP:
+                doomed = [main, *below]
+        clients = self.driver.connections_of([process.pid for process in doomed])
+        held = self.driver.in_flight(clients) if target is not Target.CHILD else ()
+        met = tuple(dict.fromkeys(([arrival.job] if arrival is not None and arrival.job else []) + list(held)))
+        name = node.worker.name
+        match target:
+            case Target.CHILD:
+                os.kill(child or 0, signal.SIGKILL)
+                hit = (f"pool child {child} of worker {name!r}",)
+            case Target.MAIN:
+                os.kill(node.pid, signal.SIGKILL)
+                hit = (f"main process {node.pid} of worker {name!r}",)
+            case Target.GROUP:
+                os.killpg(node.pid, signal.SIGKILL)
+                hit = (f"process group {node.pid} of worker {name!r} ({len(doomed)} processes)",)
+        self._await_gone(doomed, clients)
+        if target is not Target.CHILD:
+            node.dead_clients |= clients
+        return Impact(targets=hit, jobs=met)
+
+    def _victim(self, arrival: Arrival | None) -> tuple[Node, int | None]:
+        """The node to strike and the pool child that runs the arrived job: without an arrival, the first node."""
+        first = next(iter(self.nodes.values()))
+        if arrival is None or arrival.job is None:
+            return first, None
+        ran_on = self.driver.ran_on(arrival.job)
+        return (first, None) if ran_on is None else (self.nodes.get(ran_on[0], first), ran_on[1])
+
+    def _await_gone(self, doomed: list[psutil.Process], clients: set[str]) -> None:
+        """Until every process has ended and the broker has noticed that its connections are closed.
+
+        What a dead worker's orphan pops from the broker is lost, and the job would be blamed for it. On Linux pool
+        children die with their parent; whatever does not is ended here.
+        """
+        _, alive = psutil.wait_procs(doomed, timeout=GONE_SECONDS_MAX / 3)
+        for process in alive:
+            with suppress(psutil.Error):
+                process.kill()
+        wait_until(
+            lambda: not any(_runs(process) for process in alive) and not clients & self.driver.clients(),
+            within=GONE_SECONDS_MAX,
+            or_else="the killed worker's processes or broker connections were still there",
+        )
+
+    def recover(self) -> None:
+        for node in self.nodes.values():
+            if node.dead_clients:
+                clients, node.dead_clients = node.dead_clients, set()
+                self.driver.redeliver(clients)
+                self._spawn(node)
+                self._await_ready(node)
+
+    def left(self) -> str:
+        return self.driver.left()
+
+    def close(self) -> None:
+        self.gate.close()
+        self.driver.close()
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _tail(log: Path, characters: int = 600) -> str:
+    """The end of a log, on one line."""
+    try:
+        text = log.read_text(errors="replace").strip()
+    except OSError:
+        text = ""
+    return " / ".join(line.strip() for line in text[-characters:].splitlines()[-4:]) or "it printed nothing"
+
+
+@contextmanager
+def deploy(
+    plan: Plan,
+    *,
+    session: Session,
+    server: BrokerServer,
+    recorder: Recorder,
+    name: str,
+    cwd: Path,
+) -> Iterator[LocalSystem]:
+    """A started lane for one plan: its own broker, ledger, ports, databases and working directory.
+
+    :raises SubjectError: the subject cannot be started
+    :raises HarnessError: a part of the harness cannot be started
+    """
+    bug = next((bug for bug in plan.contract.planted_bugs if bug.name == plan.bug), None)
+    environment = {**plan.contract.environment, **(bug.environment if bug is not None else {})}
+    with ExitStack() as stack:
+        lane = stack.enter_context(session.lane(name))
+        broker = stack.enter_context(running_broker(lane, server))
+        system = LocalSystem(
+            plan=plan,
+            lane=lane,
+            recorder=recorder,
+            cwd=cwd,
+            broker=broker,
+            environment=environment,
+        )
+        stack.callback(system.close)
+        system.start()
+        yield system

@@ -1,0 +1,90 @@
+"""A scenario: one story, and how it becomes a plan for a given contract. Pure; all chance is drawn here."""
+
+from collections.abc import Callable
+from random import Random
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from harness.contract import Contract, Task
+from harness.events import DEAD_LETTERED, JobId
+from harness.plan import Plan, Step
+from harness.system import PlannedJob
+
+Workload: TypeAlias = tuple[PlannedJob, ...]
+
+
+class Script(Struct, frozen=True, kw_only=True):
+    """The part of a plan that is the scenario's own."""
+
+    workload: Workload
+    steps: tuple[Step, ...]
+
+
+class Scenario(Struct, frozen=True, kw_only=True):
+    """`explore` takes the contract's workload and a source of chance; the same seed gives the same plan."""
+
+    name: str
+    story: str
+    covers: tuple[str, ...]  # ids of docs/failure-modes
+    guarantees: tuple[str, ...]
+    explore: Callable[[Contract, Workload, Random], Script]
+
+    def plan(self, contract: Contract, *, seed: int, bug: str = "") -> Plan:
+        # A scenario's draws depend on its name and the seed, not on which other scenarios run beside it.
+        random = Random(f"{seed}/{self.name}")  # noqa: S311 - a plan must repeat; nothing here is secret
+        script = self.explore(contract, workload_of(contract), random)
+        return Plan(
+            scenario=self.name,
+            story=self.story,
+            seed=seed,
+            contract=contract,
+            workload=script.workload,
+            steps=script.steps,
+            guarantees=self.guarantees,
+            covers=self.covers,
+            bug=bug,
+        )
+
+
+def workload_of(contract: Contract) -> Workload:
+    """Every input of every task, in the contract's order, with the same job ids in every scenario."""
+    numbered = [(task, arguments) for task in contract.tasks for arguments in task.inputs]
+    return tuple(
+        PlannedJob(
+            job=JobId(f"job-{number}"), task=task.name, arguments=arguments, identity=task.identity(arguments)
+        )
+        for number, (task, arguments) in enumerate(numbered, start=1)
+    )
+
+
+def victims(workload: Workload, random: Random) -> Workload:
+    """One job of each task, drawn: a fault that strikes one job strikes every kind of job."""
+    by_task: dict[str, list[PlannedJob]] = {}
+    for job in workload:
+        by_task.setdefault(job.task, []).append(job)
+    return tuple(random.choice(jobs) for jobs in by_task.values())
+
+
+def dead(workload: Workload, doomed: Workload) -> Workload:
+    """The workload, with some jobs expected to end as dead letters."""
+    ids = {job.job for job in doomed}
+    return tuple(
+        PlannedJob(
+            job=job.job, task=job.task, arguments=job.arguments, identity=job.identity, expected=DEAD_LETTERED
+        )
+        if job.job in ids
+        else job
+        for job in workload
+    )
+
+
+def poison(task: Task, number: int, kind: str, arguments: dict[str, object]) -> PlannedJob:
+    return PlannedJob(
+        job=JobId(f"poison-{number}"),
+        task=task.name,
+        arguments=arguments,
+        identity=f"poison:{kind}:{number}",
+        expected=DEAD_LETTERED,
+        checked=False,
+    )

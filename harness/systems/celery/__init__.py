@@ -1,0 +1,1 @@
+"""Celery on Redis: how to enqueue, watch, stop and redeliver its jobs."""

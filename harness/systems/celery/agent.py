@@ -1,0 +1,116 @@
+"""The harness's hand in the subject's environment: enqueues jobs, prepares state, tells versions and settings.
+
+Run by path with the subject's own Python: `python agent.py APP SOCKET`. Standard library and the subject's Celery only.
+One JSON object a line, each way, over the Unix socket.
+"""
+
+import importlib
+import json
+import os
+import platform
+import socket
+import sys
+import traceback
+
+TOLD_SETTINGS = (
+    "task_acks_late",
+    "task_reject_on_worker_lost",
+    "task_acks_on_failure_or_timeout",
+    "task_time_limit",
+    "task_soft_time_limit",
+    "worker_prefetch_multiplier",
+    "task_default_queue",
+    "task_serializer",
+    "result_backend",
+)
+
+
+def version_of(name):
+    try:
+        return str(importlib.import_module(name).__version__)
+    except Exception:  # any failure to import is the answer
+        return ""
+
+
+def describe(app):
+    settings = {name: getattr(app.conf, name, None) for name in TOLD_SETTINGS}
+    if settings["result_backend"]:
+        settings["result_backend"] = str(settings["result_backend"]).split("://")[0]  # it may hold a password
+    options = dict(app.conf.broker_transport_options or {})
+    told = ("visibility_timeout", "unacked_key", "unacked_index_key", "unacked_mutex_key", "global_keyprefix")
+    settings["broker_transport_options"] = {name: options[name] for name in told if name in options}
+    versions = {
+        "python": platform.python_version(),
+        "celery": version_of("celery"),
+        "kombu": version_of("kombu"),
+        "redis client": version_of("redis"),
+    }
+    return {"versions": versions, "settings": json.loads(json.dumps(settings, default=str)), "tasks": sorted(app.tasks)}
+
+
+def prepare(reference, arguments):
+    module, _, function = reference.partition(":")
+    getattr(importlib.import_module(module), function)(arguments)
+    return {}
+
+
+def enqueue(app, request):
+    options = {"task_id": request["message"], "kwargs": request["arguments"]}
+    task = app.tasks.get(request["task"])
+    if task is None:
+        app.send_task(request["task"], **options)
+    else:
+        if not request["checked"]:
+            task.typing = False  # a poisoned job is sent as a stranger would send it: nobody checks its arguments
+        try:
+            task.apply_async(**options)
+        finally:
+            if "typing" in vars(task):
+                del task.typing
+    return {}
+
+
+def answer(app, request):
+    if request["op"] == "describe":
+        return describe(app)
+    if request["op"] == "prepare":
+        return prepare(request["function"], request["arguments"])
+    if request["op"] == "enqueue":
+        return enqueue(app, request)
+    return {"error": "unknown request"}
+
+
+def last_line(error):
+    return traceback.format_exception_only(type(error), error)[-1].strip()
+
+
+def main():
+    sys.path[0] = os.getcwd()
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    link.connect(sys.argv[2])
+    lines = link.makefile("rb")
+
+    def say(message):
+        link.sendall(json.dumps(message).encode() + b"\n")
+
+    try:
+        from celery.app.utils import find_app
+
+        app = find_app(sys.argv[1])
+        app.finalize()
+        app.loader.import_default_modules()
+    except BaseException as error:  # hostile code: whatever it raises, SystemExit included, is the answer
+        traceback.print_exc()
+        say({"error": last_line(error)})
+        return
+    say({"ready": True})
+    for line in lines:
+        try:
+            say(answer(app, json.loads(line)))
+        except BaseException as error:  # as above
+            traceback.print_exc()
+            say({"error": last_line(error)})
+
+
+if __name__ == "__main__":
+    main()

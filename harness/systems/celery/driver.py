@@ -1,0 +1,343 @@
+"""Celery on Redis, driven and watched from outside its own processes."""
+
+import json
+import os
+import socket
+import sys
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.contract import Contract, Worker
+from harness.events import EnqueueCalled, EnqueueReturned, JobId, MessageDoubled, MessageId, RedeliveryForced
+from harness.history import owner_of
+from harness.services.broker import Broker
+from harness.services.ledger import request_in
+from harness.services.redis_monitor import RedisMonitor
+from harness.session import Lane
+from harness.store import HARNESS, Recorder
+from harness.system import PlannedJob, SubjectError
+from harness.systems.celery.tap import DELIVERED, QUEUED, Keys, Tap
+from harness.waiting import WaitedInVainError, wait_until
+
+IMPORT_SECONDS_MAX = 60.0
+REQUEST_SECONDS_MAX = 30.0
+# A message that left its list is booked within milliseconds, and an early acknowledged one begins within a second on a
+# busy machine; what has done neither after this long while nothing else moves has vanished.
+VANISHED_SECONDS = 3.0
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """An execution of a task body that has begun and has not ended."""
+
+    message: MessageId
+    pid: int
+
+
+class CeleryDriver:
+    """One lane's driver: its agent in the subject's environment, its tap on the broker, and who runs what."""
+
+    def __init__(
+        self, contract: Contract, broker: Broker, lane: Lane, recorder: Recorder, jobs: tuple[PlannedJob, ...]
+    ) -> None:
+        self.contract = contract
+        self.broker = broker
+        self.lane = lane
+        self.recorder = recorder
+        self.tap = Tap(recorder)
+        self.monitor = RedisMonitor(broker.client, self.tap)
+        self.jobs: dict[JobId, EnqueueCalled] = {}
+        for job in jobs:
+            self._know(job)
+        self._messages: dict[MessageId, JobId] = {}
+        self._link: socket.socket | None = None
+        self._lines: Any = None
+        self._lock = threading.Lock()
+        self._bodies: set[Body] = set()
+        self._begun: Counter[MessageId] = Counter()
+        self._ran_on: dict[JobId, tuple[str, int]] = {}
+        self._still: tuple[object, float] = (None, 0.0)
+
+    # --- the agent ---
+
+    def start_agent(self, environment: Mapping[str, str], cwd: Path, python: str) -> dict[str, Any]:
+        """Import the subject in its own environment; what `describe` told.
+
+        :raises SubjectError: it does not import, or not in time
+        """
+        path = self.lane.directory / "agent.sock"
+        log = self.lane.directory / "agent.log"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(path))
+            listener.listen(1)
+            listener.settimeout(0.05)
+            pid = self.lane.spawn(
+                [python, str(_HERE / "agent.py"), self.contract.app, str(path)],
+                environment=environment,
+                cwd=cwd,
+                log="agent.log",
+            )
+
+            def connected() -> socket.socket | None:
+                with suppress(TimeoutError):
+                    return listener.accept()[0]
+                if status := self.lane.exit_of(pid):
+                    raise SubjectError(f"the subject's Python ({python}) ended with {status}: {_last_line(log)}")
+                return None
+
+            try:
+                self._link = wait_until(connected, within=IMPORT_SECONDS_MAX, or_else="no connection")
+            except WaitedInVainError as error:
+                raise SubjectError(f"the subject's Python ({python}) did not start: {error}") from error
+        self._lines = self._link.makefile("rb")
+        try:
+            hello = self._hear(within=IMPORT_SECONDS_MAX)
+        except OSError as error:
+            raise SubjectError(
+                f"{self.contract.app!r} did not import within {IMPORT_SECONDS_MAX:g} s, or its process ended: "
+                f"{_last_line(log)}"
+            ) from error
+        if "error" in hello:
+            raise SubjectError(f"{self.contract.app!r} does not import: {hello['error']}")
+        description = self._ask({"op": "describe"})
+        self.tap.keys = Keys.of(description["settings"]["broker_transport_options"])
+        return description
+
+    def prepare(self) -> None:
+        """:raises SubjectError: the subject's own preparation failed"""
+        if not self.contract.prepare:
+            return
+        arguments = [inputs for task in self.contract.tasks for inputs in task.inputs]
+        answer = self._ask({"op": "prepare", "function": self.contract.prepare, "arguments": arguments})
+        if "error" in answer:
+            raise SubjectError(f"prepare={self.contract.prepare!r} failed: {answer['error']}")
+
+    def enqueue(self, job: PlannedJob) -> None:
+        call = self._know(job)
+        message = MessageId(str(uuid.uuid4()))
+        with self._lock:
+            self._messages[message] = job.job
+        self.recorder.record(HARNESS, call)
+        request = {
+            "op": "enqueue",
+            "task": job.task,
+            "arguments": job.arguments,
+            "message": message,
+            "checked": job.checked,
+        }
+        try:
+            answer = self._ask(request)
+        except (OSError, ValueError) as error:
+            # Nobody answered: the broker may or may not have it. The message id tells later.
+            returned = EnqueueReturned(job=job.job, outcome="unknown", message=message, error=str(error))
+        else:
+            outcome = "failed" if "error" in answer else "ok"
+            returned = EnqueueReturned(job=job.job, outcome=outcome, message=message, error=answer.get("error", ""))
+        self.recorder.record(HARNESS, returned)
+
+    def _know(self, job: PlannedJob) -> EnqueueCalled:
+        call = EnqueueCalled(job=job.job, task=job.task, identity=job.identity, expected=job.expected)
+        self.jobs.setdefault(job.job, call)
+        return call
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._link is None:
+            raise SubjectError("the subject has not been started")
+        self._link.sendall(json.dumps(request).encode() + b"\n")
+        return self._hear(within=REQUEST_SECONDS_MAX)
+
+    def _hear(self, *, within: float) -> dict[str, Any]:
+        if self._link is None:
+            raise SubjectError("the subject has not been started")
+        self._link.settimeout(within)
+        line = self._lines.readline()
+        if not line:
+            raise ConnectionError("the subject's process ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    # --- workers ---
+
+    def worker_command(self, worker: Worker, python: str) -> list[str]:
+        queues = ["-Q", ",".join(worker.queues)] if worker.queues else []
+        return [
+            *(python, str(_HERE / "probe.py"), "-A", self.contract.app, "worker", "-n", f"{worker.name}@jobproof"),
+            *("-c", str(worker.concurrency), "--loglevel", "INFO", *queues, *worker.arguments),
+        ]
+
+    # --- who runs what ---
+
+    def hear(self, question: dict[str, Any]) -> JobId | None:
+        """Take note of what the probe or the ledger says at a crash point, and tell which job it is about."""
+        if "request" in question:
+            return owner_of(self.contract, self.jobs.values(), request_in(question))
+        message = MessageId(str(question.get("message", "")))
+        with self._lock:
+            job = self._messages.get(message)
+            body = Body(message=message, pid=int(question.get("pid", 0)))
+            if question.get("point") == "body-began":
+                self._bodies.add(body)
+                self._begun[message] += 1
+                if job is not None:
+                    self._ran_on[job] = (str(question.get("node")), body.pid)
+            elif question.get("point") == "body-ended":
+                self._bodies.discard(body)
+        return job
+
+    def ran_on(self, job: JobId) -> tuple[str, int] | None:
+        """The node and the process that last began the job's body."""
+        with self._lock:
+            return self._ran_on.get(job)
+
+    def in_flight(self, clients: set[str]) -> tuple[JobId, ...]:
+        """Jobs that the given connections hold unacknowledged."""
+        self.monitor.sync()
+        held = [entry for entry in self.tap.pending().values() if entry.state == DELIVERED and entry.client in clients]
+        with self._lock:
+            jobs = [self._messages.get(entry.message) for entry in held]
+        return tuple(dict.fromkeys(job for job in jobs if job is not None))
+
+    def deliveries(self, job: JobId) -> int:
+        self.monitor.sync()
+        return self.tap.deliveries[self._message_of(job)]
+
+    def _message_of(self, job: JobId) -> MessageId:
+        with self._lock:
+            return next((message for message, owner in self._messages.items() if owner == job), MessageId(""))
+
+    # --- messages ---
+
+    def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
+        def acknowledged() -> bool:
+            self.monitor.sync()
+            copies = self.tap.by_message(self._message_of(job))
+            return bool(copies) and all(tag not in self.tap.pending() for tag, _ in copies)
+
+        with suppress(WaitedInVainError):
+            return wait_until(acknowledged, within=within, or_else="")
+        return False
+
+    def double(self, job: JobId) -> None:
+        message = self._message_of(job)
+        copies = self.tap.by_message(message)
+        if not copies:
+            raise SubjectError(f"the message of {job} was never seen in the broker, so it cannot be delivered again")
+        _, entry = copies[0]
+        self.recorder.record(HARNESS, MessageDoubled(job=job, message=message, queue=entry.queue))
+        self.broker.client.lpush(entry.queue, entry.raw)
+
+    def connections_of(self, pids: list[int]) -> set[str]:
+        """The local addresses of the processes' connections to the broker, as the broker names its clients."""
+        found = set()
+        for pid in pids:
+            with suppress(psutil.Error):
+                for connection in psutil.Process(pid).net_connections("tcp"):
+                    if connection.raddr and connection.raddr.port == self.broker.port:
+                        found.add(f"{connection.laddr.ip}:{connection.laddr.port}")
+        return found
+
+    def clients(self) -> set[str]:
+        """The connections that the broker still sees."""
+        return {str(client["addr"]) for client in self.broker.client.client_list()}
+
+    def redeliver(self, clients: set[str]) -> None:
+        """Do now what kombu's sweep would do once the visibility timeout of dead workers' messages had passed."""
+        self.monitor.sync()
+        held = {
+            tag: entry
+            for tag, entry in self.tap.pending().items()
+            if entry.state == DELIVERED and entry.client in clients and entry.queue
+        }
+        keys = self.tap.keys
+        pipe = self.broker.client.pipeline()
+        for tag, entry in held.items():
+            envelope = json.loads(entry.raw)
+            envelope.setdefault("headers", {})["redelivered"] = True
+            envelope["properties"].setdefault("delivery_info", {})["redelivered"] = True
+            pipe.zrem(keys.unacked_index, tag)
+            pipe.hdel(keys.unacked, tag)
+            pipe.rpush(entry.queue, json.dumps(envelope))
+        pipe.delete(keys.unacked_mutex)  # a worker that died in its own sweep would block everybody's for minutes
+        pipe.execute()
+        messages = tuple(entry.message for entry in held.values())
+        self.recorder.record(HARNESS, RedeliveryForced(messages=messages))
+
+    # --- drained ---
+
+    def left(self) -> str:
+        """What may still happen, in words; empty once the lane is drained.
+
+        Drained: nothing in a queue, nothing unacknowledged (scheduled jobs are), no body running. A message that left
+        its queue and was never booked, or was acknowledged and never began, is waited for a while and then has
+        vanished: drained says nothing about where it went.
+        """
+        if not self.monitor.sync():
+            return "the broker's command stream has ended"
+        self.tap.settle()
+        pending = self.tap.pending()
+        with self._lock:
+            self._bodies = {body for body in self._bodies if _alive(body.pid)}
+            bodies = len(self._bodies)
+            begun = Counter(self._begun)
+        listed = sum(1 for entry in pending.values() if entry.state == QUEUED and self._is_listed(entry.queue, entry.raw))
+        delivered = sum(1 for entry in pending.values() if entry.state == DELIVERED)
+        if listed or delivered or bodies:
+            return f"{listed} queued, {delivered} unacknowledged, {bodies} bodies running"
+        vanishing = len(pending)
+        unbegun = [message for message, count in self.tap.acknowledged.items() if begun[message] < count]
+        if not vanishing and not unbegun:
+            return ""
+        words = f"{vanishing} popped but not booked, {len(unbegun)} acknowledged but not begun"
+        return self._once_still((vanishing, tuple(unbegun), begun.total()), words)
+
+    def _once_still(self, picture: object, words: str) -> str:
+        """`words` until the picture has not changed for long enough to be final."""
+        before, since = self._still
+        now = self.recorder.now()
+        if picture != before:
+            self._still = (picture, now)
+            return words
+        return "" if now - since >= VANISHED_SECONDS else words
+
+    def _is_listed(self, queue: str, raw: bytes) -> bool:
+        return raw in self.broker.client.lrange(queue, 0, -1)  # type: ignore[operator] # redis-py types sync as async
+
+    def close(self) -> None:
+        self.monitor.close()
+        if self._link is not None:
+            self._link.close()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _last_line(log: Path) -> str:
+    """The last thing a process said, for an error of one line."""
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].strip() if lines else "it printed nothing"
+
+
+def subject_python() -> str:
+    return sys.executable
+
+
+def subject_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """The environment that the subject starts with: the caller's, without the harness's own variables."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JOBPROOF_")}
+    return {**inherited, **own}

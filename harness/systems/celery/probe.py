@@ -1,0 +1,84 @@
+"""Loaded into the subject's worker: `python probe.py -A app worker ...` is `celery -A app worker ...`, observed.
+
+Standard library and the subject's own Celery only, by file path, so that the subject's environment stays as it is. It
+writes each event with one O_APPEND write before the next line of worker code runs, and asks the harness's gate at each
+crash point whether to go on. A gate that is gone lets everything pass.
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+
+EVENTS = os.environ["JOBPROOF_EVENTS"]
+GATE = os.environ["JOBPROOF_GATE"]
+NODE = os.environ["JOBPROOF_NODE"]
+ORIGIN = float(os.environ["JOBPROOF_ORIGIN"])
+
+
+def record(event, **fields):
+    line = {"event": event, "at": time.monotonic() - ORIGIN, "source": NODE}
+    line.update(fields)
+    # Opened anew each time: a subject may close every descriptor it does not know, as daemons do.
+    descriptor = os.open(EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, json.dumps(line).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def stand_at(point, **fields):
+    question = {"point": point, "node": NODE, "pid": os.getpid()}
+    question.update(fields)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.connect(GATE)
+        link.sendall(json.dumps(question).encode() + b"\n")
+        link.recv(4096)
+    except OSError:
+        pass
+    finally:
+        link.close()
+
+
+def on_worker_ready(**_):
+    stand_at("worker-ready")
+
+
+def on_prerun(task_id=None, task=None, **_):
+    name = getattr(task, "name", "")
+    retries = getattr(getattr(task, "request", None), "retries", 0) or 0
+    record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
+    stand_at("body-began", message=task_id)
+
+
+def on_postrun(task_id=None, state=None, **_):
+    record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
+    stand_at("body-ended", message=task_id)
+
+
+def on_publish(sender=None, headers=None, **_):
+    headers = headers or {}
+    message = headers.get("id")
+    if message:
+        root = headers.get("root_id") or message
+        parent = headers.get("parent_id") or ""
+        record("Published", message=message, root=root, parent=parent, task=str(sender or headers.get("task")))
+
+
+def main():
+    sys.path[0] = os.getcwd()  # as for `celery`: not the folder of this file, whose names could hide the subject's
+    sys.argv[0] = "celery"
+    from celery import signals
+    from celery.__main__ import main as celery
+
+    signals.worker_ready.connect(on_worker_ready, weak=False)
+    signals.task_prerun.connect(on_prerun, weak=False)
+    signals.task_postrun.connect(on_postrun, weak=False)
+    signals.before_task_publish.connect(on_publish, weak=False)
+    celery()
+
+
+if __name__ == "__main__":
+    main()
