@@ -147,6 +147,13 @@ class BaselineRecorded(Stamped, frozen=True, tag=True, kw_only=True):
     drained: bool
 
 
+class RunAborted(Stamped, frozen=True, tag=True, kw_only=True):
+    """The run could not be carried out to its end; `blame` is "subject" or "harness"."""
+
+    because: str
+    blame: str
+
+
 class RunEnded(Stamped, frozen=True, tag=True, kw_only=True):
     """Last event of the harness; a history without it was cut."""
 
@@ -275,6 +282,7 @@ Event: TypeAlias = (
     | DeadLettered
     | StateRecorded
     | BaselineRecorded
+    | RunAborted
     | RunEnded
     | Queued
     | Delivered

@@ -12,6 +12,7 @@ from harness.checkers.effects_once import EffectsOnce
 from harness.checkers.exercised import Exercised
 from harness.checkers.nothing_lost import NothingLost
 from harness.checkers.same_outcome import SameOutcome
+from harness.events import RunAborted
 from harness.history import History
 from harness.verdict import Status, Verdict
 
@@ -56,5 +57,7 @@ def _judge_one(history: History, checker: Checker) -> Verdict:
         )
     if status is not Status.VIOLATED and not history.complete:
         status = Status.UNKNOWN
-        because = f"the history was cut after {len(history.events)} events; up to there: {because}"
+        aborted = history.of(RunAborted)
+        cut = f"the run was aborted: {aborted[-1].because}" if aborted else "the history was cut"
+        because = f"{cut}; after {len(history.events)} events: {because}"
     return Verdict(guarantee=checker.guarantee, status=status, because=because, witnesses=witnesses)

@@ -1,16 +1,16 @@
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, named, plural
-from harness.events import DeadLettered, EffectApplied, Event, FaultEnded, JobId
+from harness.events import DeadLettered, EffectApplied, Event, FaultEnded, JobId, QueueDrained
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
 
 class BoundedWait(Struct, frozen=True):
-    """From enqueued, or the last fault healed, until the first effect or the dead letter: at most the contract's bound.
+    """From enqueued, or the last fault healed before it, to the first effect or the dead letter: the contract's bound.
 
-    Measured on the harness's and the ledger's clock. A dead letter counts when the harness saw it, which is an upper
-    bound. A job that never ended is nothing-lost's to judge; it is named here but not measured.
+    Measured on the harness's and the ledger's clock. A dead letter is taken to have been written when the queues were
+    drained, which is an upper bound. A job that never ended is nothing-lost's to judge; here it is named, not measured.
     """
 
     guarantee: str = "bounded-wait"
@@ -19,7 +19,6 @@ class BoundedWait(Struct, frozen=True):
     def check(self, history: History) -> Finding:
         if unjudged := cannot_judge(history):
             return unjudged
-        healed = max((event.at for event in history.of(FaultEnded)), default=0.0)
         late: list[str] = []
         witnesses: list[Event] = []
         unended: list[JobId] = []
@@ -29,7 +28,9 @@ class BoundedWait(Struct, frozen=True):
             if end is None:
                 unended.append(job)
                 continue
-            waited = end.at - max(accepted.at, healed)
+            ended_at = end.at if isinstance(end, EffectApplied) else history.of(QueueDrained)[-1].at
+            healed = max((event.at for event in history.of(FaultEnded) if event.at <= ended_at), default=0.0)
+            waited = ended_at - max(accepted.at, healed)
             longest = max(longest, waited)
             task = history.task(job)
             bound = task.wait_seconds_max if task is not None else 0.0

@@ -1,0 +1,115 @@
+"""One event as a sentence, for people."""
+
+from harness.events import (
+    Acknowledged,
+    AnswerScripted,
+    AttemptEnded,
+    AttemptStarted,
+    BaselineRecorded,
+    CrashPointReached,
+    DeadLettered,
+    Delivered,
+    DrainTimedOut,
+    EffectAbandoned,
+    EffectApplied,
+    EffectDeduplicated,
+    EffectRequested,
+    EnqueueCalled,
+    EnqueueReturned,
+    Event,
+    FaultBegan,
+    FaultEnded,
+    FaultLanded,
+    FaultMissed,
+    MessageDoubled,
+    NodeExited,
+    NodeStarted,
+    Published,
+    Queued,
+    QueueDrained,
+    RedeliveryForced,
+    Requeued,
+    RunAborted,
+    RunBegan,
+    RunEnded,
+    StateRecorded,
+    SubjectDescribed,
+)
+
+
+def short(identifier: str, length: int = 8) -> str:
+    """Enough of a long id to recognise it by."""
+    return identifier if len(identifier) <= length + 4 else f"{identifier[:length]}…"
+
+
+def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case for each kind of event, nothing else
+    match event:
+        case RunBegan():
+            return f"the run of {event.scenario} began"
+        case SubjectDescribed():
+            return f"the subject runs Celery {event.versions.get('celery', '?')}"
+        case EnqueueCalled():
+            return f"{event.job} ({event.task}, {event.identity}) was to be enqueued"
+        case EnqueueReturned(outcome="ok"):
+            return f"{event.job} was accepted as message {short(event.message)}"
+        case EnqueueReturned():
+            return f"enqueueing {event.job} ended {event.outcome}: {event.error}"
+        case FaultBegan():
+            return f"step {event.step + 1} began: {event.fault}"
+        case FaultLanded():
+            met = f", while {', '.join(event.jobs)} was in flight" if event.jobs else ""
+            return f"step {event.step + 1} landed on {', '.join(event.targets)}{met}"
+        case FaultMissed():
+            return f"step {event.step + 1} did not land: {event.because}"
+        case FaultEnded():
+            return f"step {event.step + 1} was healed"
+        case RedeliveryForced():
+            return f"redelivery of {len(event.messages)} unacknowledged messages was brought forward"
+        case MessageDoubled():
+            return f"the message of {event.job} was queued a second time, byte for byte"
+        case NodeStarted():
+            return f"worker {event.node} was started as process {event.pid}"
+        case NodeExited():
+            return f"worker {event.node} (process {event.pid}) ended: {event.status}"
+        case QueueDrained():
+            return "the queues were drained"
+        case DrainTimedOut():
+            return f"the queues were not drained after {event.after_seconds:g} s: {event.left}"
+        case DeadLettered():
+            return f"a dead letter for message {short(event.message)} ({event.body_bytes} bytes): {event.reason}"
+        case StateRecorded():
+            return f"table {event.table} held {len(event.rows)} rows"
+        case BaselineRecorded():
+            return "the fault-free twin's end was noted"
+        case RunAborted():
+            return f"the run was aborted ({event.blame}): {event.because}"
+        case RunEnded():
+            return "the run ended"
+        case Queued():
+            return f"message {short(event.message)} was put into queue {event.queue}"
+        case Delivered():
+            return f"message {short(event.message)} was taken by the worker at {event.client}"
+        case Acknowledged():
+            return f"message {short(event.message)} was acknowledged"
+        case Requeued():
+            return f"message {short(event.message)} was given back"
+        case AttemptStarted():
+            again = f" (retry {event.retries})" if event.retries else ""
+            return f"process {event.pid} began the body of message {short(event.message)}{again}"
+        case AttemptEnded():
+            return f"process {event.pid} ended the body of message {short(event.message)}: {event.state}"
+        case Published():
+            return f"the worker published message {short(event.message)} ({event.task})"
+        case CrashPointReached():
+            return f"{event.job} stood at crash point {event.point}"
+        case EffectRequested():
+            key = f", key {event.key}" if event.key else ", no key"
+            return f"request {event.request} arrived: {event.label}{key}"
+        case EffectApplied():
+            return f"request {event.request} was APPLIED: {event.label}"
+        case EffectDeduplicated():
+            return f"request {event.request} was not applied again: key {event.key} was known"
+        case EffectAbandoned():
+            return f"request {event.request} was never applied: its client died before"
+        case AnswerScripted():
+            return f"request {event.request} met a planned misbehaviour: {event.answer}"

@@ -1,0 +1,99 @@
+"""What the reference worker promises. The harness judges by this; nothing in the worker depends on it."""
+
+from harness.contract import (
+    Contract,
+    DeadLetterTable,
+    Effect,
+    EffectivelyOnce,
+    Header,
+    JsonField,
+    PlantedBug,
+    SqlTable,
+    Task,
+    Worker,
+)
+
+_DATABASE = "sqlite:///{directory}/reference_worker.db"
+_KILLS = ("worker-killed-child", "worker-killed-main", "worker-killed-group")
+
+
+def _bug(name: str, story: str, guarantee: str, scenarios: tuple[str, ...], *also: str) -> PlantedBug:
+    return PlantedBug(
+        name=name,
+        story=story,
+        environment={"REFERENCE_WORKER_BUG": name},
+        scenarios=scenarios,
+        guarantee=guarantee,
+        also=also,
+    )
+
+
+CONTRACT = Contract(
+    name="reference-worker",
+    app="reference_worker.app:app",
+    environment={
+        "REFERENCE_WORKER_BROKER_URL": "{broker_url}",
+        "REFERENCE_WORKER_DATABASE_URL": _DATABASE,
+        "REFERENCE_WORKER_MAIL_URL": "{ledger_url}",
+        # 2, 4, 8, 16, 32 s in production; the same steps, forty times faster, here.
+        "REFERENCE_WORKER_BACKOFF_SECONDS": "0.05",
+    },
+    prepare="reference_worker.prepare:prepare",
+    workers=(Worker(name="notifications", queues=("notifications",), concurrency=2),),
+    honours_key=Header("Idempotency-Key"),
+    tasks=(
+        Task(
+            name="reference_worker.send_invoice_email",
+            inputs=tuple({"invoice_id": f"inv-{number}"} for number in (1001, 1002, 1003)),
+            wrong_arguments={"invoice": "inv-1001"},
+            effects=(
+                Effect(
+                    request="POST /v1/emails", belongs_to=JsonField("/metadata/invoice_id"), identity="{invoice_id}"
+                ),
+            ),
+            promise=EffectivelyOnce(key=Header("Idempotency-Key")),
+            attempts_max=1 + 5 + 2,  # the first, five retries, two lost workers
+            wait_seconds_max=20.0,
+        ),
+    ),
+    dead_letters=DeadLetterTable(
+        url=_DATABASE, table="dead_letters", message="message_id", reason="reason", body="body"
+    ),
+    state=(SqlTable(url=_DATABASE, table="invoices", columns=("invoice_id", "email_state")),),
+    planted_bugs=(
+        _bug(
+            "early-ack",
+            "the message is acknowledged before the body runs: a crash loses the job",
+            "nothing-lost",
+            _KILLS,
+            "same-outcome",
+        ),
+        _bug(
+            "late-ack-only",
+            "late acknowledgement without reject-on-worker-lost: a dead pool child's job is acknowledged",
+            "nothing-lost",
+            ("worker-killed-child",),
+            "same-outcome",
+        ),
+        _bug(
+            "check-then-send",
+            "look, send, record, without a key: a crash after the sending sends again",
+            "effects-once",
+            ("killed-between-effect-and-record",),
+        ),
+        _bug(
+            "mark-before-send",
+            "record, then send: a crash in between sends nothing, for ever",
+            "nothing-lost",
+            _KILLS,
+            "same-outcome",
+        ),
+        _bug(
+            "poison-swallowed",
+            "what has failed for good is acknowledged and gone, without a dead letter",
+            "dead-letters-exact",
+            ("job-that-always-fails", "job-with-wrong-arguments"),
+            "nothing-lost",
+        ),
+    ),
+)
