@@ -72,10 +72,14 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Plans(Struct, frozen=True, kw_only=True):
-    """What `plan.json` holds. `contract_file` is what the command line named, for the command that repeats."""
+    """What `plan.json` holds: the plans, and what the command line said, for the command that repeats.
+
+    `contract_file` is empty for the reference worker; `whole` says that no scenario was picked by name.
+    """
 
     seed: int
     plans: tuple[Plan, ...]
     contract_file: str = ""
+    whole: bool = False
     bug: str = ""
     format_version: int = FORMAT_VERSION

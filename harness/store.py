@@ -98,3 +98,14 @@ def read_merged(path: Path) -> Iterator[History]:
         if history is None:
             raise UnreadableError(f"{path}: it does not begin with a RunBegan event")
         yield history
+
+
+def histories_in(directory: Path, scenarios: list[str]) -> dict[str, History]:
+    """What is recorded of each scenario: from the event logs, or from their merge where only that was kept.
+
+    :raises UnreadableError: as `read_history`
+    """
+    if (directory / "events").is_dir():
+        found = {scenario: read_history(directory, scenario) for scenario in scenarios}
+        return {scenario: history for scenario, history in found.items() if history is not None}
+    return {history.began.scenario: history for history in read_merged(directory / "history.jsonl")}

@@ -1,0 +1,344 @@
+"""The command line. Exit codes are API: see `docs/exit-codes.md`."""
+
+import difflib
+import os
+import random
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from harness import __version__
+from harness.contract import Contract, ContractError, PlantedBug
+from harness.exit_codes import ExitCode, exit_code
+
+Named = TypeVar("Named")
+SEED_MAX = 2**32
+
+
+class BadInputError(click.ClickException):
+    """What the person typed cannot be meant; one line says what to type instead."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="jobproof")
+def cli() -> None:
+    """Chaos testing for job systems: kill real workers inside real jobs, and judge from outside.
+
+    Exit codes: 0 every guarantee held, 1 one was violated, 2 bad arguments, contract or configuration,
+    3 could not be judged, 4 the harness itself failed, 130 interrupted.
+    """
+
+
+_format = click.option(
+    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For the output."
+)
+
+
+@cli.command("run")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO ...]")
+@click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Default: the reference worker's.")
+@click.option("--runtime", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option("--bug", default="", metavar="NAME", help="Plant a known bug and run the scenarios that must find it.")
+@click.option("--seed", type=click.IntRange(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
+@_format
+@click.option("--jobs", "lanes", type=click.IntRange(1, 64), default=None, help="Lanes in parallel. Default: the cores.")
+@click.option("--fail-fast", is_flag=True, help="Start no further scenario after one that did not hold.")
+def run_command(
+    scenarios: tuple[str, ...],
+    contract_file: Path | None,
+    runtime: str,
+    bug: str,
+    seed: int | None,
+    out: Path | None,
+    format_: str,
+    lanes: int | None,
+    fail_fast: bool,
+) -> int:
+    """Run scenarios against a subject and judge what happened."""
+    del runtime  # there is one so far
+    from harness.plan import Plans
+    from scenarios import CATALOGUE, FAULT_FREE
+
+    path = contract_file if contract_file is not None else reference_contract()
+    contract = compiled(path)
+    planted = _find(bug, contract.planted_bugs, "bug") if bug else None
+    if scenarios:
+        chosen = [_find(name, (*CATALOGUE, FAULT_FREE), "scenario") for name in dict.fromkeys(scenarios)]
+    else:
+        chosen = [scenario for scenario in CATALOGUE if planted is None or scenario.name in planted.scenarios]
+    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX)
+    plans = Plans(
+        seed=seed,
+        plans=tuple(
+            scenario.plan(contract, seed=seed, bug=bug)
+            for scenario in (FAULT_FREE, *(each for each in chosen if each is not FAULT_FREE))
+        ),
+        contract_file=str(contract_file) if contract_file is not None else "",
+        whole=not scenarios,
+        bug=bug,
+    )
+    return _carry_out(plans, path=path, out=out, format_=format_, lanes=lanes, fail_fast=fail_fast)
+
+
+@cli.command("replay")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
+@_format
+@click.option("--jobs", "lanes", type=click.IntRange(1, 64), default=None, help="Lanes in parallel. Default: the cores.")
+def replay_command(directory: Path, out: Path | None, format_: str, lanes: int | None) -> int:
+    """Run the plan recorded in DIRECTORY again. A seed repeats the plan, not the machine's scheduling."""
+    plans = _plans_in(directory)
+    path = Path(plans.contract_file) if plans.contract_file else reference_contract()
+    if not path.is_file():
+        raise BadInputError(f"{path}: the contract of this plan is no longer there; run from the folder it was run in")
+    return _carry_out(plans, path=path, out=out, format_=format_, lanes=lanes, fail_fast=False)
+
+
+@cli.command("check")
+@click.argument("directory", type=click.Path(path_type=Path))
+@_format
+def check_command(directory: Path, format_: str) -> int:
+    """Judge the history recorded in DIRECTORY again, with today's checkers. Writes nothing."""
+    from harness.campaign import result_of
+    from harness.codec import UnreadableError
+    from harness.report import terminal
+    from harness.store import histories_in
+
+    plans = _plans_in(directory)
+    try:
+        by_name = histories_in(directory, [plan.scenario for plan in plans.plans])
+    except UnreadableError as error:
+        raise BadInputError(str(error)) from error
+    histories = [by_name.get(plan.scenario) for plan in plans.plans]
+    result = result_of(plans, histories, began="", seconds=0.0)
+    if format_ == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2))
+    else:
+        terminal.show(result, directory=None)
+    return exit_code(result.outcome)
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["scenarios", "guarantees", "faults", "bugs"]))
+@click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Whose planted bugs to list.")
+@_format
+def list_command(what: str, contract_file: Path | None, format_: str) -> int:
+    """List what there is to run, to judge by, to hurt with, or to plant."""
+    rows = _rows(what, contract_file)
+    if format_ == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+    else:
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            click.echo(f"{row['name']:{width}}  {row['story']}")
+    return ExitCode.HELD
+
+
+@cli.command("doctor")
+@_format
+def doctor_command(format_: str) -> int:
+    """What is on this machine, what is missing, and how to get it."""
+    from harness.doctor import examine
+
+    findings = examine()
+    if format_ == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2))
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            mark = "ok" if finding.ok else ("MISSING" if finding.needed else "absent")
+            click.echo(f"{finding.name:{width}}  {mark:7}  {finding.found}")
+            if finding.advice:
+                click.echo(f"{'':{width}}           {finding.advice}")
+    return ExitCode.HELD if all(finding.ok for finding in findings if finding.needed) else ExitCode.BAD_INPUT
+
+
+# --- how a command does its work ---
+
+
+def _carry_out(
+    plans: Any, *, path: Path, out: Path | None, format_: str, lanes: int | None, fail_fast: bool
+) -> int:
+    from harness.campaign import Campaign, finish
+    from harness.codec import pretty
+    from harness.contract_file import working_directory
+    from harness.report import terminal
+    from harness.services.broker import NoBrokerError, resolve
+    from harness.session import open_session
+    from harness.system import SubjectError
+
+    try:
+        server = resolve()
+    except NoBrokerError as error:
+        raise BadInputError(str(error)) from error
+    directory = _empty_directory(out)
+    began, start = datetime.now(UTC), time.monotonic()
+    (directory / "events").mkdir()
+    (directory / "plan.json").write_bytes(pretty(plans))
+    lanes = lanes if lanes is not None else (os.cpu_count() or 1)
+    code: int | None = None
+    message = ""
+    with terminal.progress(plans, server=server, lanes=lanes, quiet=format_ == "json") as listener:
+        with open_session() as session:
+            campaign = Campaign(
+                plans,
+                directory=directory,
+                session=session,
+                server=server,
+                cwd=working_directory(path),
+                lanes=lanes,
+                fail_fast=fail_fast,
+                listener=listener,
+            )
+            try:
+                campaign.carry_out()
+            except SubjectError as error:
+                code, message = ExitCode.BAD_INPUT, f"jobproof: error: {error}"
+            except KeyboardInterrupt:
+                code, message = ExitCode.INTERRUPTED, "jobproof: interrupted; what had been recorded can be judged"
+    result = finish(directory, plans, began=began, seconds=time.monotonic() - start)
+    if code is None:
+        code = exit_code(result.outcome, harness_failed=bool(campaign.harness_failures))
+        if format_ == "json":
+            click.echo((directory / "result.json").read_bytes().rstrip())
+        else:
+            terminal.show(result, directory=directory)
+        for failure in campaign.harness_failures:
+            click.echo(f"jobproof: the harness failed in {failure}", err=True)
+        return code
+    click.echo(f"{message} (jobproof check {directory})", err=True)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End now: the processes are gone, and the lanes' threads may still wait for what will never come."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _empty_directory(out: Path | None) -> Path:
+    """:raises BadInputError: it holds something, or cannot be written"""
+    if out is None:
+        stamp = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
+        out = Path("reports") / f"{stamp}-{secrets.token_hex(2)}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise BadInputError(f"--out {out}: the folder is not empty; name a new one, so that no record is lost")
+        probe = out / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise BadInputError(f"--out {out}: it cannot be written ({error.strerror})") from error
+    return out.resolve()
+
+
+def _plans_in(directory: Path) -> Any:
+    from harness.codec import UnreadableError, read
+    from harness.plan import Plans
+
+    if not directory.is_dir():
+        raise BadInputError(f"{directory}: there is no such folder; name one that `jobproof run` has written")
+    try:
+        return read(directory / "plan.json", Plans)
+    except UnreadableError as error:
+        raise BadInputError(str(error)) from error
+
+
+def reference_contract() -> Path:
+    spec = find_spec("reference_worker.contract")
+    if spec is None or spec.origin is None:
+        raise BadInputError("the reference worker is not installed; name a contract with --contract FILE")
+    return Path(spec.origin)
+
+
+def compiled(path: Path) -> Contract:
+    from harness.contract_file import compile_contract
+
+    try:
+        return compile_contract(path)
+    except ContractError as error:
+        raise BadInputError(" ".join(str(error).split())) from error
+
+
+def _find(name: str, among: Sequence[Any], what: str) -> Any:
+    for each in among:
+        if each.name == name:
+            return each
+    names = [each.name for each in among]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    raise BadInputError(f"no {what} is called {name!r}; {hint} (`jobproof list {what}s`)")
+
+
+def _rows(what: str, contract_file: Path | None) -> list[dict[str, Any]]:
+    if what == "scenarios":
+        from scenarios import CATALOGUE, FAULT_FREE
+
+        return [
+            {"name": each.name, "story": each.story, "covers": each.covers, "guarantees": each.guarantees}
+            for each in (FAULT_FREE, *CATALOGUE)
+        ]
+    if what == "guarantees":
+        from harness.checkers import CATALOGUE as CHECKERS
+
+        return [{"name": checker.guarantee, "story": checker.sentence} for checker in CHECKERS]
+    if what == "faults":
+        from harness.faults import CATALOGUE as FAULTS
+
+        return [{"name": str(fault.__struct_config__.tag), "story": fault.summary} for fault in FAULTS]
+    contract = compiled(contract_file if contract_file is not None else reference_contract())
+    return [_bug_row(bug) for bug in contract.planted_bugs]
+
+
+def _bug_row(bug: PlantedBug) -> dict[str, Any]:
+    return {
+        "name": bug.name,
+        "story": bug.story,
+        "guarantee": bug.guarantee,
+        "also": bug.also,
+        "scenarios": bug.scenarios,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The entry point: every error of the person's is one line on stderr and a documented exit code."""
+    try:
+        code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("jobproof: interrupted", err=True)
+        code = ExitCode.INTERRUPTED
+    except KeyboardInterrupt:
+        click.echo("jobproof: interrupted", err=True)
+        code = ExitCode.INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = ExitCode.BAD_INPUT
+    except click.ClickException as error:
+        click.echo(f"jobproof: error: {error.format_message()}", err=True)
+        code = ExitCode.BAD_INPUT
+    except Exception as error:  # the last line of defence: a person gets a sentence, and a traceback on request
+        if os.environ.get("JOBPROOF_TRACEBACK"):
+            raise
+        click.echo(
+            f"jobproof: the harness failed: {type(error).__name__}: {error} (JOBPROOF_TRACEBACK=1 shows where)",
+            err=True,
+        )
+        code = ExitCode.HARNESS_FAILED
+    sys.exit(int(code or 0))
+
+
+if __name__ == "__main__":
+    main()
