@@ -69,7 +69,8 @@ class Campaign:
         self.listener = listener
         self.harness_failures: list[str] = []
         self._twin: Future[None] = Future()
-        self._stopped = threading.Event()
+        self._stopped = threading.Event()  # no further scenario begins
+        self._aborted = threading.Event()  # what is running is not worth a verdict any more
 
     def carry_out(self) -> None:
         """Until every plan has been run; what came of each is in the event logs.
@@ -85,6 +86,7 @@ class Campaign:
             # Ctrl-C, or a subject that cannot be started: end every process now. The lanes' threads notice in their
             # own time, which nobody should have to wait for; the caller leaves without joining them.
             self._stopped.set()
+            self._aborted.set()
             pool.shutdown(wait=False, cancel_futures=True)
             self.session.close()
             raise
@@ -114,6 +116,8 @@ class Campaign:
                 self._twin.set_result(None)
             keep_logs(self.session.directory / plan.scenario, self.directory / "logs" / plan.scenario)
         self._twin.result()
+        if self._aborted.is_set():
+            return
         if not is_twin:
             record_baseline(self.directory, recorder)
         recorder.close()

@@ -20,7 +20,8 @@ from harness.contract import Contract, ContractError, PlantedBug
 from harness.exit_codes import ExitCode, exit_code
 
 Named = TypeVar("Named")
-SEED_MAX = 2**32
+SEED_MAX = 2**32 - 1
+LANES_MAX = 64
 
 
 class BadInputError(click.ClickException):
@@ -39,6 +40,25 @@ def cli() -> None:
     """
 
 
+class WholeNumber(click.ParamType):
+    """A whole number within bounds, refused in a sentence that names them."""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low = low
+        self.high = high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(self.high))):
+            self.fail(f"{text!r} is not a whole number from {self.low} to {self.high}", param, ctx)
+        number = int(text)
+        if not self.low <= number <= self.high:
+            self.fail(f"{number} is not between {self.low} and {self.high}", param, ctx)
+        return number
+
+
 _format = click.option(
     "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For the output."
 )
@@ -49,10 +69,10 @@ _format = click.option(
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Default: the reference worker's.")
 @click.option("--runtime", type=click.Choice(["local"]), default="local", show_default=True)
 @click.option("--bug", default="", metavar="NAME", help="Plant a known bug and run the scenarios that must find it.")
-@click.option("--seed", type=click.IntRange(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
+@click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
-@click.option("--jobs", "lanes", type=click.IntRange(1, 64), default=None, help="Lanes in parallel. Default: the cores.")
+@click.option("--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores.")
 @click.option("--fail-fast", is_flag=True, help="Start no further scenario after one that did not hold.")
 def run_command(
     scenarios: tuple[str, ...],
@@ -77,7 +97,7 @@ def run_command(
         chosen = [_find(name, (*CATALOGUE, FAULT_FREE), "scenario") for name in dict.fromkeys(scenarios)]
     else:
         chosen = [scenario for scenario in CATALOGUE if planted is None or scenario.name in planted.scenarios]
-    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX)
+    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
     plans = Plans(
         seed=seed,
         plans=tuple(
@@ -95,7 +115,7 @@ def run_command(
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
-@click.option("--jobs", "lanes", type=click.IntRange(1, 64), default=None, help="Lanes in parallel. Default: the cores.")
+@click.option("--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores.")
 def replay_command(directory: Path, out: Path | None, format_: str, lanes: int | None) -> int:
     """Run the plan recorded in DIRECTORY again. A seed repeats the plan, not the machine's scheduling."""
     plans = _plans_in(directory)
@@ -249,8 +269,8 @@ def _plans_in(directory: Path) -> Any:
     from harness.codec import UnreadableError, read
     from harness.plan import Plans
 
-    if not directory.is_dir():
-        raise BadInputError(f"{directory}: there is no such folder; name one that `jobproof run` has written")
+    if not (directory / "plan.json").is_file():
+        raise BadInputError(f"{directory} holds no plan.json; name a folder that `jobproof run` has written")
     try:
         return read(directory / "plan.json", Plans)
     except UnreadableError as error:
@@ -327,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(error.format_message())
         code = ExitCode.BAD_INPUT
     except click.ClickException as error:
-        click.echo(f"jobproof: error: {error.format_message()}", err=True)
+        click.echo(f"jobproof: error: {' '.join(error.format_message().split())}", err=True)
         code = ExitCode.BAD_INPUT
     except Exception as error:  # the last line of defence: a person gets a sentence, and a traceback on request
         if os.environ.get("JOBPROOF_TRACEBACK"):

@@ -44,6 +44,11 @@ class History:
     def of(self, kind: type[E]) -> tuple[E, ...]:
         return tuple(event for event in self.events if isinstance(event, kind))
 
+    def in_order(self, events: Iterable[Event]) -> tuple[Event, ...]:
+        """The given events of this history as they happened, each once."""
+        wanted = {id(event) for event in events}
+        return tuple(event for event in self.events if id(event) in wanted)
+
     @property
     def contract(self) -> Contract:
         return self.began.contract

@@ -82,9 +82,8 @@ def show(result: Result, *, directory: Path | None) -> None:
     out.print()
     out.print(_table(result))
     for scenario in result.scenarios:
-        for guarantee in scenario.guarantees:
-            if guarantee.status != "held":
-                _explain(out, scenario, guarantee)
+        for alike in _alike(scenario):
+            _explain(out, scenario, alike)
     out.print()
     if directory is not None:
         out.print(Text(f"report: {directory / 'report.html'}"), soft_wrap=True)
@@ -113,8 +112,18 @@ def _table(result: Result) -> Table:
     return table
 
 
-def _explain(out: Console, scenario: ScenarioResult, guarantee: GuaranteeResult) -> None:
-    head = Text(f"\n{guarantee.guarantee} ", style="bold")
+def _alike(scenario: ScenarioResult) -> list[list[GuaranteeResult]]:
+    """What did not hold, with the guarantees that share one reason told together."""
+    groups: dict[tuple[str, str], list[GuaranteeResult]] = {}
+    for guarantee in scenario.guarantees:
+        if guarantee.status != "held":
+            groups.setdefault((guarantee.status, guarantee.because), []).append(guarantee)
+    return list(groups.values())
+
+
+def _explain(out: Console, scenario: ScenarioResult, alike: list[GuaranteeResult]) -> None:
+    guarantee = alike[0]
+    head = Text(f"\n{', '.join(each.guarantee for each in alike)} ", style="bold")
     head.append(guarantee.status.upper(), style=_STYLE[guarantee.status])
     head.append(f" in {scenario.name}", style="bold")
     out.print(head)

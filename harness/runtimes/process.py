@@ -215,14 +215,18 @@ class LocalSystem:
         """Until every process has ended and the broker has noticed that its connections are closed.
 
         What a dead worker's orphan pops from the broker is lost, and the job would be blamed for it. On Linux pool
-        children die with their parent; whatever does not is ended here.
+        children die with their parent; whatever does not is ended here. A zombie is gone: it has no sockets left, and
+        how soon its parent asks for it is the parent's business.
         """
-        _, alive = psutil.wait_procs(doomed, timeout=GONE_SECONDS_MAX / 3)
-        for process in alive:
+        with suppress(WaitedInVainError):
+            wait_until(
+                lambda: not any(_runs(process) for process in doomed), within=GONE_SECONDS_MAX / 3, or_else="not gone"
+            )
+        for process in doomed:
             with suppress(psutil.Error):
                 process.kill()
         wait_until(
-            lambda: not any(_runs(process) for process in alive) and not clients & self.driver.clients(),
+            lambda: not any(_runs(process) for process in doomed) and not clients & self.driver.clients(),
             within=GONE_SECONDS_MAX,
             or_else="the killed worker's processes or broker connections were still there",
         )
