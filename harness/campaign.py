@@ -99,9 +99,7 @@ class Campaign:
         recorder = Recorder(self.directory, plan.scenario)
         is_twin = plan.scenario == FAULT_FREE
         try:
-            run(
-                plan, session=self.session, server=self.server, recorder=recorder, name=plan.scenario, cwd=self.cwd
-            )
+            run(plan, session=self.session, server=self.server, recorder=recorder, name=plan.scenario, cwd=self.cwd)
         except SubjectError as error:
             recorder.record(HARNESS, RunAborted(because=str(error), blame="subject"))
             if is_twin:
@@ -248,5 +246,3 @@ def finish(directory: Path, plans: Plans, *, began: datetime, seconds: float) ->
     (directory / "report.md").write_text(markdown.render(result), encoding="utf-8")
     (directory / "junit.xml").write_text(junit.render(result), encoding="utf-8")
     return result
-
-

@@ -40,7 +40,7 @@ def cli() -> None:
     """
 
 
-class WholeNumber(click.ParamType):
+class WholeNumber(click.ParamType[int]):
     """A whole number within bounds, refused in a sentence that names them."""
 
     name = "number"
@@ -60,7 +60,12 @@ class WholeNumber(click.ParamType):
 
 
 _format = click.option(
-    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For the output."
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For the output.",
 )
 
 
@@ -72,7 +77,9 @@ _format = click.option(
 @click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
-@click.option("--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores.")
+@click.option(
+    "--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores."
+)
 @click.option("--fail-fast", is_flag=True, help="Start no further scenario after one that did not hold.")
 def run_command(
     scenarios: tuple[str, ...],
@@ -115,7 +122,9 @@ def run_command(
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
-@click.option("--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores.")
+@click.option(
+    "--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores."
+)
 def replay_command(directory: Path, out: Path | None, format_: str, lanes: int | None) -> int:
     """Run the plan recorded in DIRECTORY again. A seed repeats the plan, not the machine's scheduling."""
     plans = _plans_in(directory)
@@ -187,9 +196,7 @@ def doctor_command(format_: str) -> int:
 # --- how a command does its work ---
 
 
-def _carry_out(
-    plans: Any, *, path: Path, out: Path | None, format_: str, lanes: int | None, fail_fast: bool
-) -> int:
+def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes: int | None, fail_fast: bool) -> int:
     from harness.campaign import Campaign, finish
     from harness.codec import pretty
     from harness.contract_file import working_directory
@@ -209,24 +216,26 @@ def _carry_out(
     lanes = lanes if lanes is not None else (os.cpu_count() or 1)
     code: int | None = None
     message = ""
-    with terminal.progress(plans, server=server, lanes=lanes, quiet=format_ == "json") as listener:
-        with open_session() as session:
-            campaign = Campaign(
-                plans,
-                directory=directory,
-                session=session,
-                server=server,
-                cwd=working_directory(path),
-                lanes=lanes,
-                fail_fast=fail_fast,
-                listener=listener,
-            )
-            try:
-                campaign.carry_out()
-            except SubjectError as error:
-                code, message = ExitCode.BAD_INPUT, f"jobproof: error: {error}"
-            except KeyboardInterrupt:
-                code, message = ExitCode.INTERRUPTED, "jobproof: interrupted; what had been recorded can be judged"
+    with (
+        terminal.progress(plans, server=server, lanes=lanes, quiet=format_ == "json") as listener,
+        open_session() as session,
+    ):
+        campaign = Campaign(
+            plans,
+            directory=directory,
+            session=session,
+            server=server,
+            cwd=working_directory(path),
+            lanes=lanes,
+            fail_fast=fail_fast,
+            listener=listener,
+        )
+        try:
+            campaign.carry_out()
+        except SubjectError as error:
+            code, message = ExitCode.BAD_INPUT, f"jobproof: error: {error}"
+        except KeyboardInterrupt:
+            code, message = ExitCode.INTERRUPTED, "jobproof: interrupted; what had been recorded can be judged"
     result = finish(directory, plans, began=began, seconds=time.monotonic() - start)
     if code is None:
         code = exit_code(result.outcome, harness_failed=bool(campaign.harness_failures))
@@ -238,7 +247,7 @@ def _carry_out(
             click.echo(f"jobproof: the harness failed in {failure}", err=True)
         return code
     click.echo(f"{message} (jobproof check {directory})", err=True)
-    _leave(code)
+    return _leave(code)
 
 
 def _leave(code: int) -> NoReturn:

@@ -66,7 +66,7 @@ class AtMostOnce(Struct, frozen=True, tag="at_most_once"):
 Promise: TypeAlias = EffectivelyOnce | AtLeastOnce | AtMostOnce
 
 
-class Effect(Value):
+class Effect(Value, frozen=True, kw_only=True):
     """Requests that one job causes, and how they are recognised as its own.
 
     `request` is `METHOD /path`; a trailing `*` matches any rest of the path. A request belongs to the job whose
@@ -80,7 +80,9 @@ class Effect(Value):
     def __post_init__(self) -> None:
         method, _, path = self.request.partition(" ")
         if not method.isupper() or not path.startswith("/"):
-            raise ContractError(f"Effect(request={self.request!r}): expected a method and a path, as in 'POST /v1/emails'")
+            raise ContractError(
+                f"Effect(request={self.request!r}): expected a method and a path, as in 'POST /v1/emails'"
+            )
 
     def matches(self, label: str) -> bool:
         if self.request.endswith("*"):
@@ -88,7 +90,7 @@ class Effect(Value):
         return label == self.request
 
 
-class Task(Value):
+class Task(Value, frozen=True, kw_only=True):
     """One task of the subject: sample inputs, what it promises, and its bounds.
 
     * `inputs`: keyword arguments, one job of the workload each; they must have different identities
@@ -107,9 +109,13 @@ class Task(Value):
 
     def __post_init__(self) -> None:
         if not self.inputs:
-            raise ContractError(f"Task({self.name!r}): inputs is empty; at least one set of keyword arguments is needed")
+            raise ContractError(
+                f"Task({self.name!r}): inputs is empty; at least one set of keyword arguments is needed"
+            )
         if not self.effects:
-            raise ContractError(f"Task({self.name!r}): effects is empty; a job without an effect cannot be judged from outside")
+            raise ContractError(
+                f"Task({self.name!r}): effects is empty; a job without an effect cannot be judged from outside"
+            )
         if self.attempts_max < 1:
             raise ContractError(f"Task({self.name!r}): attempts_max is {self.attempts_max}; it must be at least 1")
         if not self.wait_seconds_max > 0:
@@ -132,7 +138,7 @@ class Task(Value):
             ) from error
 
 
-class Worker(Value):
+class Worker(Value, frozen=True, kw_only=True):
     """One worker process group of the subject; `queues` empty means the subject's own default."""
 
     name: str
@@ -147,7 +153,7 @@ class Worker(Value):
             raise ContractError(f"Worker({self.name!r}): concurrency is {self.concurrency}; it must be at least 1")
 
 
-class SqlTable(Value):
+class SqlTable(Value, frozen=True, kw_only=True):
     """A table of the subject's own database that the harness reads after the run; `columns` are compared.
 
     `url` is `sqlite:///PATH`. Leave out columns that differ from run to run (times, generated ids).
@@ -165,7 +171,7 @@ class SqlTable(Value):
                 raise ContractError(f"SqlTable(table={self.table!r}): {name!r} is not a plain SQL name")
 
 
-class DeadLetterTable(Value):
+class DeadLetterTable(Value, frozen=True, kw_only=True):
     """Where the subject sets aside what it gave up on: one row a dead letter, `message` holding the message id."""
 
     url: str
@@ -178,7 +184,7 @@ class DeadLetterTable(Value):
         return SqlTable(url=self.url, table=self.table, columns=(self.message, self.reason, self.body))
 
 
-class PlantedBug(Value):
+class PlantedBug(Value, frozen=True, kw_only=True):
     """A known mistake that the subject can be started with, to prove that the checks would see it.
 
     `guarantee` is the one that must be violated; `also` those that may be violated as a consequence.
@@ -192,7 +198,7 @@ class PlantedBug(Value):
     also: tuple[str, ...] = ()
 
 
-class Contract(Value):
+class Contract(Value, frozen=True, kw_only=True):
     """A subject: where its application is, how it is started, and what it promises.
 
     `app` is Celery's `-A` value. `prepare` (`module:function`) is called once a lane in the subject's environment
@@ -240,5 +246,5 @@ def fill(text: str, values: dict[str, str], *, where: str) -> str:
         raise ContractError(f"{where}: {text!r} is not a template ({error}); write '{{{{' for a brace") from error
     if unknown := names - PLACEHOLDERS:
         known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
-        raise ContractError(f"{where}: unknown placeholder {{{sorted(unknown)[0]}}}; known are {known}")
+        raise ContractError(f"{where}: unknown placeholder {{{min(unknown)}}}; known are {known}")
     return text.format(**values)

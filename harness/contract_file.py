@@ -29,7 +29,7 @@ def compile_contract(path: Path) -> Contract:
     if not path.is_file():
         raise ContractError(f"{path}: there is no such file")
     read_end, write_end = os.pipe()
-    with open(read_end, "rb") as pipe:
+    with os.fdopen(read_end, "rb") as pipe:
         try:
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "harness.contract_file", str(path.resolve()), str(write_end)],
@@ -98,7 +98,7 @@ def main() -> None:
     path, descriptor = Path(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(descriptor, False)
     answer = json.dumps(_compile(path)).encode()
-    with open(descriptor, "wb") as pipe:
+    with os.fdopen(descriptor, "wb") as pipe:
         pipe.write(answer)
 
 

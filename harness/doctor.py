@@ -101,7 +101,11 @@ def _docker() -> Finding:
         )
     try:
         asked = subprocess.run(
-            [client, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, timeout=10, check=False
+            [client, "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return Finding(name="Docker", ok=False, needed=False, found=f"{client} does not answer")
@@ -116,7 +120,9 @@ def _browser() -> Finding:
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
-        return Finding(name="browser", ok=False, needed=False, found="none", advice="only the project's own tests use one")
+        return Finding(
+            name="browser", ok=False, needed=False, found="none", advice="only the project's own tests use one"
+        )
     return Finding(name="browser", ok=True, needed=False, found=path)
 
 

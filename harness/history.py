@@ -127,9 +127,7 @@ class History:
     @cached_property
     def unattributed(self) -> tuple[EffectApplied, ...]:
         """Applied effects that no rule of the contract assigns to a job of this run."""
-        return tuple(
-            event for event in self.of(EffectApplied) if self.owner(self.requests.get(event.request)) is None
-        )
+        return tuple(event for event in self.of(EffectApplied) if self.owner(self.requests.get(event.request)) is None)
 
     def owner(self, request: EffectRequested | None) -> JobId | None:
         if request is None:
@@ -189,7 +187,8 @@ def merge(logs: Iterable[Sequence[Event]]) -> Iterator[Event]:
 
     merged = heapq.merge(*(rising(log) for log in logs), key=lambda item: item[:3])
     # RunBegan heads the history whatever the clocks say.
-    first, rest = [], []
+    first: list[Event] = []
+    rest: list[Event] = []
     for *_, event in merged:
         (first if isinstance(event, RunBegan) else rest).append(event)
     return itertools.chain(first, rest)

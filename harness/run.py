@@ -7,6 +7,7 @@ its trigger comes, heal everything, wait until drained, record what is left.
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from harness import __version__
@@ -21,7 +22,6 @@ from harness.events import (
     FaultEnded,
     FaultLanded,
     FaultMissed,
-    JobId,
     MessageId,
     QueueDrained,
     RunBegan,
@@ -185,7 +185,7 @@ class _Run:
             )
         return letters
 
-    def _rows(self, table: SqlTable) -> list[tuple[object, ...]]:
+    def _rows(self, table: SqlTable) -> list[tuple[Any, ...]]:
         """The rows of a table of the subject's, read only; a database or a table that is not there has none.
 
         :raises SubjectError: the database cannot be read
@@ -199,6 +199,6 @@ class _Run:
             with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as connection:
                 return [tuple(row) for row in connection.execute(query)]
         except sqlite3.Error as error:
-            raise SubjectError(f"the subject's table {table.table!r} cannot be read from {path.name}: {error}") from error
-
-
+            raise SubjectError(
+                f"the subject's table {table.table!r} cannot be read from {path.name}: {error}"
+            ) from error

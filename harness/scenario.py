@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -51,9 +51,7 @@ def workload_of(contract: Contract) -> Workload:
     """Every input of every task, in the contract's order, with the same job ids in every scenario."""
     numbered = [(task, arguments) for task in contract.tasks for arguments in task.inputs]
     return tuple(
-        PlannedJob(
-            job=JobId(f"job-{number}"), task=task.name, arguments=arguments, identity=task.identity(arguments)
-        )
+        PlannedJob(job=JobId(f"job-{number}"), task=task.name, arguments=arguments, identity=task.identity(arguments))
         for number, (task, arguments) in enumerate(numbered, start=1)
     )
 
@@ -70,16 +68,14 @@ def dead(workload: Workload, doomed: Workload) -> Workload:
     """The workload, with some jobs expected to end as dead letters."""
     ids = {job.job for job in doomed}
     return tuple(
-        PlannedJob(
-            job=job.job, task=job.task, arguments=job.arguments, identity=job.identity, expected=DEAD_LETTERED
-        )
+        PlannedJob(job=job.job, task=job.task, arguments=job.arguments, identity=job.identity, expected=DEAD_LETTERED)
         if job.job in ids
         else job
         for job in workload
     )
 
 
-def poison(task: Task, number: int, kind: str, arguments: dict[str, object]) -> PlannedJob:
+def poison(task: Task, number: int, kind: str, arguments: dict[str, Any]) -> PlannedJob:
     return PlannedJob(
         job=JobId(f"poison-{number}"),
         task=task.name,

@@ -168,9 +168,7 @@ class Lane:
         on_exit: ExitListener | None = None,
     ) -> int:
         """As `Session.spawn`; `log` is a file name in the lane's directory."""
-        pid = self._session.spawn(
-            argv, environment=environment, cwd=cwd, log=self.directory / log, on_exit=on_exit
-        )
+        pid = self._session.spawn(argv, environment=environment, cwd=cwd, log=self.directory / log, on_exit=on_exit)
         self._pids.append(pid)
         return pid
 

@@ -66,7 +66,9 @@ def read_history(directory: Path, scenario: str) -> History | None:
     logs = []
     for path in sorted((directory / "events").glob(f"{scenario}.*.jsonl")):
         source = path.name.removeprefix(f"{scenario}.").removesuffix(".jsonl")
-        logs.append([msgspec.structs.replace(event, source=source, seq=seq) for seq, event in enumerate(events_in(path))])
+        logs.append(
+            [msgspec.structs.replace(event, source=source, seq=seq) for seq, event in enumerate(events_in(path))]
+        )
     return _as_history(list(merge(logs)))
 
 

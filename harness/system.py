@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -35,7 +35,7 @@ class PlannedJob(Struct, frozen=True, kw_only=True):
 
     job: JobId
     task: str
-    arguments: dict[str, object]
+    arguments: dict[str, Any]
     identity: str
     expected: str = DONE
     checked: bool = True  # False: enqueued without the producer's own check of the arguments

@@ -13,7 +13,7 @@ class WaitedInVainError(TimeoutError):
     """A bound passed before what was waited for happened; the message says what did not happen."""
 
 
-def wait_until(done: Callable[[], T], *, within: float, or_else: str) -> T:
+def wait_until(done: Callable[[], T | None], *, within: float, or_else: str) -> T:
     """The first truthy answer of `done`, polled until `within` seconds have passed.
 
     :raises WaitedInVainError: with `or_else`, which names what did not happen

@@ -27,7 +27,7 @@ def check_then_send(app: Any) -> None:
     """The well-known half of the practice: look, send, record. A crash in between sends twice."""
     from reference_worker import tasks
 
-    def body(self: Any, invoice_id: str) -> None:
+    def body(_self: Any, invoice_id: str) -> None:
         if app.reference_store.is_email_sent(invoice_id):
             return
         tasks.deliver(app.reference_store.invoice(invoice_id), idempotency_key=None)
@@ -40,7 +40,7 @@ def mark_before_send(app: Any) -> None:
     """Record first, so that nothing is ever sent twice. A crash in between sends nothing, for ever."""
     from reference_worker import tasks
 
-    def body(self: Any, invoice_id: str) -> None:
+    def body(_self: Any, invoice_id: str) -> None:
         if app.reference_store.is_email_sent(invoice_id):
             return
         app.reference_store.mark_email_sent(invoice_id)

@@ -24,7 +24,7 @@ _NOT_GIVEN_UP = (Retry, Reject, Ignore, Terminated, WorkerLostError, SystemExit,
 class DeadLetteringRequest(Request):
     """Celery's request, with a dead letter before the acknowledgement of what has failed for good."""
 
-    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
@@ -32,7 +32,7 @@ class DeadLetteringRequest(Request):
             return None
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
-    def on_timeout(self, soft: bool, timeout: float) -> Any:  # noqa: FBT001 - Celery's signature
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
         if not soft and not self._set_aside(f"TimeLimitExceeded: {timeout:g} s"):
             return None
         return super().on_timeout(soft, timeout)
@@ -55,6 +55,8 @@ class DeadLetteringRequest(Request):
                 )
             )
         except Exception:  # whatever is wrong with the store, the message is safe where it is
-            _log.critical("no dead letter could be written for %s; its message stays unacknowledged", self.id, exc_info=True)
+            _log.critical(
+                "no dead letter could be written for %s; its message stays unacknowledged", self.id, exc_info=True
+            )
             return False
         return True

@@ -9,7 +9,5 @@ def prepare(inputs: list[dict[str, str]]) -> None:
     for number, arguments in enumerate(inputs, start=1):
         invoice_id = arguments["invoice_id"]
         app.reference_store.add_invoice(
-            Invoice(
-                invoice_id=invoice_id, customer_email=f"{invoice_id}@customers.example", amount_cents=1990 + number
-            )
+            Invoice(invoice_id=invoice_id, customer_email=f"{invoice_id}@customers.example", amount_cents=1990 + number)
         )

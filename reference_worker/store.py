@@ -93,7 +93,9 @@ class Store:
 
     def mark_email_sent(self, invoice_id: str) -> None:
         with self._begin() as connection:
-            connection.execute(sa.update(invoices).where(invoices.c.invoice_id == invoice_id).values(email_state="sent"))
+            connection.execute(
+                sa.update(invoices).where(invoices.c.invoice_id == invoice_id).values(email_state="sent")
+            )
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         values = {field: getattr(letter, field) for field in letter.__dataclass_fields__}

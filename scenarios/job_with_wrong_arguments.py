@@ -1,4 +1,5 @@
 from random import Random
+from typing import Any
 
 from harness.checkers import GUARANTEES
 from harness.contract import Contract
@@ -6,7 +7,7 @@ from harness.faults import FeedPoison
 from harness.plan import DRAINED, AtStart, Step
 from harness.scenario import Scenario, Script, Workload, poison
 
-UNKNOWN_ARGUMENT = {"jobproof_unknown_argument": 1}
+UNKNOWN_ARGUMENT: dict[str, Any] = {"jobproof_unknown_argument": 1}
 
 
 def explore(contract: Contract, workload: Workload, random: Random) -> Script:

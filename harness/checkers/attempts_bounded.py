@@ -30,7 +30,8 @@ class AttemptsBounded(Struct, frozen=True):
             return unjudged
         if unseen := _delivered_without_attempt(history):
             return unknown(
-                f"the probe saw no attempt of {named(list(unseen))}, although the broker delivered it: its log is incomplete"
+                f"the probe saw no attempt of {named(list(unseen))}, although the broker delivered it: "
+                f"its log is incomplete"
             )
         return held(f"at most {most} attempts of one job")
 
@@ -38,8 +39,4 @@ class AttemptsBounded(Struct, frozen=True):
 def _delivered_without_attempt(history: History) -> list[JobId]:
     """Jobs whose effect is in the ledger but of which the probe recorded no attempt: its counting proves nothing."""
     deliveries = Counter(history.job_of(event.message) for event in history.of(Delivered))
-    return [
-        job
-        for job, starts in history.attempts.items()
-        if not starts and deliveries[job] and history.effects[job]
-    ]
+    return [job for job, starts in history.attempts.items() if not starts and deliveries[job] and history.effects[job]]

@@ -15,3 +15,5 @@ from harness.faults.together import Together
 Fault: TypeAlias = KillWorker | DeliverAgain | FeedPoison | AnswerErrors | LoseReply | Together
 
 CATALOGUE: tuple[type[Fault], ...] = (KillWorker, DeliverAgain, FeedPoison, AnswerErrors, LoseReply, Together)
+
+__all__ = ["CATALOGUE", "AnswerErrors", "DeliverAgain", "Fault", "FeedPoison", "KillWorker", "LoseReply", "Together"]

@@ -102,8 +102,10 @@ def _table(result: Result) -> Table:
     for scenario in result.scenarios:
         by_name = {guarantee.guarantee: guarantee for guarantee in scenario.guarantees}
         cells = [
-            Text(by_name[name].status.upper() if by_name[name].status == "violated" else by_name[name].status,
-                 style=_STYLE[by_name[name].status])
+            Text(
+                by_name[name].status.upper() if by_name[name].status == "violated" else by_name[name].status,
+                style=_STYLE[by_name[name].status],
+            )
             if name in by_name
             else Text("-", style="dim")
             for name in GUARANTEES

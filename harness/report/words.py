@@ -42,7 +42,7 @@ def short(identifier: str, length: int = 8) -> str:
     return identifier if len(identifier) <= length + 4 else f"{identifier[:length]}…"
 
 
-def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case for each kind of event, nothing else
+def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each kind of event, nothing else
     match event:
         case RunBegan():
             return f"the run of {event.scenario} began"

@@ -86,15 +86,15 @@ class LocalSystem:
         values = {"broker_url": self.broker.url, "ledger_url": ledger_url, "directory": str(self.directory)}
         own = {name: fill(text, values, where=name) for name, text in self._base_environment.items()}
         # Celery itself reads these before its configuration, in every version supported here.
-        own |= dict.fromkeys(("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"), self.broker.url)
+        own |= dict.fromkeys(
+            ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"), self.broker.url
+        )
         self.environment = subject_environment(own)
         self.placeholders = values
         # A preparation may create what workers read when they start, so it comes before them; the imports of the
         # workers and of the agent would compete for the same cores anyway.
         described = self.driver.start_agent(self.environment, self.cwd, self.python)
-        self.recorder.record(
-            HARNESS, SubjectDescribed(versions=described["versions"], settings=described["settings"])
-        )
+        self.recorder.record(HARNESS, SubjectDescribed(versions=described["versions"], settings=described["settings"]))
         self.driver.prepare()
         for node in self.nodes.values():
             self._spawn(node)
@@ -179,7 +179,9 @@ class LocalSystem:
         match target:
             case Target.CHILD:
                 if child is None or child not in {process.pid for process in below}:
-                    raise SubjectError("it is not known which pool child runs the job: the probe did not see its body begin")
+                    raise SubjectError(
+                        "it is not known which pool child runs the job: the probe did not see its body begin"
+                    )
                 doomed = [process for process in below if process.pid == child]
                 doomed += doomed[0].children(recursive=True)
             case Target.MAIN | Target.GROUP:

@@ -22,7 +22,7 @@ from harness.session import HarnessError, Lane
 
 VARIABLE = "JOBPROOF_BROKER_SERVER"
 VERSION_MIN = (6, 2)
-# Below the ephemeral range of Linux and macOS, so that no outgoing connection takes a port that a broker will return to.
+# Below the ephemeral range of Linux and macOS: no outgoing connection takes a port that a broker will return to.
 PORTS = range(20_000, 32_000)
 START_SECONDS_MAX = 15.0
 
@@ -153,4 +153,6 @@ def running_broker(lane: Lane, server: BrokerServer) -> Iterator[Broker]:
             continue
         finally:
             os.close(lock)
-    raise HarnessError(f"the broker {server.path} did not start on any of 20 ports; see {lane.directory / 'broker.log'}")
+    raise HarnessError(
+        f"the broker {server.path} did not start on any of 20 ports; see {lane.directory / 'broker.log'}"
+    )

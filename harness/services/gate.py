@@ -109,12 +109,8 @@ class Gate:
 
     @staticmethod
     def _meets(arm: Arm, point: str, job: JobId | None, occurrence: int) -> bool:
-        return (
-            not arm.arrived.is_set()
-            and arm.point == point
-            and arm.job in (None, job)
-            and (arm.occurrence == occurrence)
-        )
+        is_meant = bool(arm.point == point and arm.job in {None, job} and arm.occurrence == occurrence)
+        return is_meant and not arm.arrived.is_set()
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -138,7 +134,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _hung_up(self) -> bool:
         try:
-            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            return bool(self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"")
         except BlockingIOError:
             return False
         except OSError:
@@ -146,7 +142,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 def ask(path: str, question: dict[str, Any]) -> bool:
-    """Stand at the gate until it answers; True if the harness held the asker. A gate that is gone lets everyone pass."""
+    """Stand at the gate until it answers; True if the harness held the asker. A gate that is gone lets all pass."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.connect(path)

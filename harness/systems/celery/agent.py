@@ -11,6 +11,7 @@ import platform
 import socket
 import sys
 import traceback
+from typing import Any
 
 TOLD_SETTINGS = (
     "task_acks_late",
@@ -25,14 +26,14 @@ TOLD_SETTINGS = (
 )
 
 
-def version_of(name):
+def version_of(name: str) -> str:
     try:
         return str(importlib.import_module(name).__version__)
     except Exception:  # any failure to import is the answer
         return ""
 
 
-def describe(app):
+def describe(app: Any) -> Any:
     settings = {name: getattr(app.conf, name, None) for name in TOLD_SETTINGS}
     if settings["result_backend"]:
         settings["result_backend"] = str(settings["result_backend"]).split("://")[0]  # it may hold a password
@@ -48,13 +49,13 @@ def describe(app):
     return {"versions": versions, "settings": json.loads(json.dumps(settings, default=str)), "tasks": sorted(app.tasks)}
 
 
-def prepare(reference, arguments):
+def prepare(reference: str, arguments: Any) -> Any:
     module, _, function = reference.partition(":")
     getattr(importlib.import_module(module), function)(arguments)
     return {}
 
 
-def enqueue(app, request):
+def enqueue(app: Any, request: Any) -> Any:
     options = {"task_id": request["message"], "kwargs": request["arguments"]}
     task = app.tasks.get(request["task"])
     if task is None:
@@ -70,7 +71,7 @@ def enqueue(app, request):
     return {}
 
 
-def answer(app, request):
+def answer(app: Any, request: Any) -> Any:
     if request["op"] == "describe":
         return describe(app)
     if request["op"] == "prepare":
@@ -80,17 +81,17 @@ def answer(app, request):
     return {"error": "unknown request"}
 
 
-def last_line(error):
+def last_line(error: BaseException) -> str:
     return traceback.format_exception_only(type(error), error)[-1].strip()
 
 
-def main():
+def main() -> None:
     sys.path[0] = os.getcwd()
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     link.connect(sys.argv[2])
     lines = link.makefile("rb")
 
-    def say(message):
+    def say(message: Any) -> None:
         link.sendall(json.dumps(message).encode() + b"\n")
 
     try:

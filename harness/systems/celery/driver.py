@@ -95,10 +95,10 @@ class CeleryDriver:
                 return None
 
             try:
-                self._link = wait_until(connected, within=IMPORT_SECONDS_MAX, or_else="no connection")
+                link = wait_until(connected, within=IMPORT_SECONDS_MAX, or_else="no connection")
             except WaitedInVainError as error:
                 raise SubjectError(f"the subject's Python ({python}) did not start: {error}") from error
-        self._lines = self._link.makefile("rb")
+        self._link, self._lines = link, link.makefile("rb")
         try:
             hello = self._hear(within=IMPORT_SECONDS_MAX)
         except OSError as error:
@@ -288,7 +288,9 @@ class CeleryDriver:
             self._bodies = {body for body in self._bodies if _alive(body.pid)}
             bodies = len(self._bodies)
             begun = Counter(self._begun)
-        listed = sum(1 for entry in pending.values() if entry.state == QUEUED and self._is_listed(entry.queue, entry.raw))
+        listed = sum(
+            1 for entry in pending.values() if entry.state == QUEUED and self._is_listed(entry.queue, entry.raw)
+        )
         delivered = sum(1 for entry in pending.values() if entry.state == DELIVERED)
         if listed or delivered or bodies:
             return f"{listed} queued, {delivered} unacknowledged, {bodies} bodies running"
@@ -309,7 +311,7 @@ class CeleryDriver:
         return "" if now - since >= VANISHED_SECONDS else words
 
     def _is_listed(self, queue: str, raw: bytes) -> bool:
-        return raw in self.broker.client.lrange(queue, 0, -1)  # type: ignore[operator] # redis-py types sync as async
+        return raw in self.broker.client.lrange(queue, 0, -1)
 
     def close(self) -> None:
         self.monitor.close()

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import time
+from typing import Any
 
 EVENTS = os.environ["JOBPROOF_EVENTS"]
 GATE = os.environ["JOBPROOF_GATE"]
@@ -17,7 +18,7 @@ NODE = os.environ["JOBPROOF_NODE"]
 ORIGIN = float(os.environ["JOBPROOF_ORIGIN"])
 
 
-def record(event, **fields):
+def record(event: str, **fields: Any) -> None:
     line = {"event": event, "at": time.monotonic() - ORIGIN, "source": NODE}
     line.update(fields)
     # Opened anew each time: a subject may close every descriptor it does not know, as daemons do.
@@ -28,7 +29,7 @@ def record(event, **fields):
         os.close(descriptor)
 
 
-def stand_at(point, **fields):
+def stand_at(point: str, **fields: Any) -> None:
     question = {"point": point, "node": NODE, "pid": os.getpid()}
     question.update(fields)
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -42,23 +43,23 @@ def stand_at(point, **fields):
         link.close()
 
 
-def on_worker_ready(**_):
+def on_worker_ready(**_: Any) -> None:
     stand_at("worker-ready")
 
 
-def on_prerun(task_id=None, task=None, **_):
+def on_prerun(task_id: Any = None, task: Any = None, **_: Any) -> None:
     name = getattr(task, "name", "")
     retries = getattr(getattr(task, "request", None), "retries", 0) or 0
     record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
     stand_at("body-began", message=task_id)
 
 
-def on_postrun(task_id=None, state=None, **_):
+def on_postrun(task_id: Any = None, state: Any = None, **_: Any) -> None:
     record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
     stand_at("body-ended", message=task_id)
 
 
-def on_publish(sender=None, headers=None, **_):
+def on_publish(sender: Any = None, headers: Any = None, **_: Any) -> None:
     headers = headers or {}
     message = headers.get("id")
     if message:
@@ -67,7 +68,7 @@ def on_publish(sender=None, headers=None, **_):
         record("Published", message=message, root=root, parent=parent, task=str(sender or headers.get("task")))
 
 
-def main():
+def main() -> None:
     sys.path[0] = os.getcwd()  # as for `celery`: not the folder of this file, whose names could hide the subject's
     sys.argv[0] = "celery"
     from celery import signals

@@ -1,0 +1,66 @@
+"""What all tests share: how the command is called, and what must be there in CI."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMAND_SECONDS_MAX = 150
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+    directory: Path
+
+    @property
+    def result(self) -> Any:
+        return json.loads((self.directory / "result.json").read_bytes())
+
+    def violated(self) -> set[tuple[str, str]]:
+        """The violated guarantees, each with its scenario."""
+        return {
+            (guarantee["guarantee"], scenario["name"])
+            for scenario in self.result["scenarios"]
+            for guarantee in scenario["guarantees"]
+            if guarantee["status"] == "violated"
+        }
+
+
+JobproofCommand = Callable[..., Ran]
+
+
+def command_line(*arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "harness.cli", *arguments]
+
+
+@pytest.fixture
+def jobproof(tmp_path: Path) -> JobproofCommand:
+    """Runs `jobproof` with the given words; `out=True` adds an --out folder."""
+
+    def call(*arguments: str, out: bool = False, cwd: Path = ROOT, **environment: str) -> Ran:
+        directory = tmp_path / "out"
+        words = [*arguments, *(["--out", str(directory)] if out else [])]
+        done = subprocess.run(
+            command_line(*words),
+            cwd=cwd,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS_MAX,
+            check=False,
+        )
+        return Ran(code=done.returncode, out=done.stdout, err=done.stderr, directory=directory)
+
+    return call

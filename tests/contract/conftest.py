@@ -1,0 +1,84 @@
+"""Real parts: a session with its keeper, a lane in it, a ledger behind a gate."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.codec import events_in
+from harness.contract import Header
+from harness.events import Event, JobId
+from harness.services.gate import Gate
+from harness.services.ledger import LedgerClient, Settings
+from harness.session import Lane, Session, open_session
+
+
+@pytest.fixture(scope="session")
+def session() -> Iterator[Session]:
+    with open_session() as opened:
+        yield opened
+
+
+@pytest.fixture
+def lane(session: Session, request: pytest.FixtureRequest) -> Iterator[Lane]:
+    with session.lane(f"t{abs(hash(request.node.nodeid)):x}") as opened:
+        yield opened
+
+
+@dataclass(frozen=True)
+class RunningLedger:
+    url: str
+    port: int
+    pid: int
+    gate: Gate
+    client: LedgerClient
+    log: Path
+
+    def events(self) -> list[Event]:
+        return list(events_in(self.log))
+
+    def names(self) -> list[str]:
+        return [type(event).__name__ for event in self.events()]
+
+
+def job_of(question: dict[str, Any]) -> JobId | None:
+    """For these tests a request belongs to the job that its path ends with."""
+    label = question.get("request", {}).get("label", "")
+    return JobId(label.rpartition("/")[2]) if label else None
+
+
+@pytest.fixture
+def ledger(lane: Lane) -> Iterator[RunningLedger]:
+    gate = Gate(lane.directory / "gate.sock", job_of)
+    settings = Settings(
+        events=str(lane.directory / "ledger.jsonl"),
+        gate=str(gate.path),
+        control=str(lane.directory / "ledger.sock"),
+        origin=time.monotonic(),
+        honours_key=Header("Idempotency-Key"),
+    )
+    pid = lane.spawn(
+        [sys.executable, "-P", "-m", "harness.services.ledger", msgspec.json.encode(settings).decode()],
+        environment=dict(os.environ),
+        cwd=lane.directory,
+        log="ledger.log",
+    )
+    ready = gate.notice("ledger-ready", "ledger", within=30)
+    assert ready is not None, (lane.directory / "ledger.log").read_text()
+    yield RunningLedger(
+        url=f"http://127.0.0.1:{ready['port']}",
+        port=ready["port"],
+        pid=pid,
+        gate=gate,
+        client=LedgerClient(lane.directory / "ledger.sock"),
+        log=lane.directory / "ledger.jsonl",
+    )
+    gate.close()
+
+

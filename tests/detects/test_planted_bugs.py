@@ -1,0 +1,62 @@
+"""Every planted bug is found where the table says, and nowhere else; the worker without one is left alone."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.checkers import GUARANTEES
+from reference_worker import bugs
+from reference_worker.contract import CONTRACT
+from scenarios import CATALOGUE
+from tests.conftest import ROOT, JobproofCommand
+
+BUGS = CONTRACT.planted_bugs
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
+def test_a_planted_bug_violates_its_guarantee_and_nothing_outside_its_list(bug, jobproof: JobproofCommand) -> None:
+    ran = jobproof("run", "--bug", bug.name, "--seed", "11", out=True)
+
+    assert ran.code == 1, ran.out + ran.err
+    violated = ran.violated()
+    for scenario in bug.scenarios:
+        assert (bug.guarantee, scenario) in violated, ran.out
+    assert {guarantee for guarantee, _ in violated} <= {bug.guarantee, *bug.also}, ran.out
+    assert f"jobproof run {bug.scenarios[0]} --bug {bug.name} --seed 11" in ran.out
+
+
+def test_the_worker_without_a_planted_bug_is_not_accused(jobproof: JobproofCommand) -> None:
+    ran = jobproof("run", "--seed", "11", out=True)
+
+    assert ran.code == 0, ran.out + ran.err
+    assert ran.result["outcome"] == "held"
+    assert [scenario["name"] for scenario in ran.result["scenarios"]] == [
+        "fault-free",
+        *(scenario.name for scenario in CATALOGUE),
+    ]
+    for scenario in ran.result["scenarios"][1:]:
+        statuses = {guarantee["guarantee"]: guarantee["status"] for guarantee in scenario["guarantees"]}
+        assert statuses["exercised"] == "held"
+
+
+def test_the_table_in_the_readme_is_the_contracts() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| `([a-z-]+)` \| (.+?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    told = {name: (guarantee, set(re.findall(r"`([a-z-]+)`", scenarios))) for name, guarantee, scenarios in rows}
+    assert told == {bug.name: (bug.guarantee, set(bug.scenarios)) for bug in BUGS}
+
+
+def test_the_contract_names_every_bug_that_the_worker_has_and_no_other() -> None:
+    assert {bug.name for bug in BUGS} == set(bugs.SETTINGS_BUGS) | set(bugs.BODY_BUGS)
+
+
+def test_bugs_name_scenarios_and_guarantees_that_exist() -> None:
+    for bug in BUGS:
+        assert set(bug.scenarios) <= {scenario.name for scenario in CATALOGUE}
+        assert {bug.guarantee, *bug.also} <= set(GUARANTEES)
+
+
+def test_a_bug_that_is_not_planted_is_not_in_the_worker(tmp_path: Path) -> None:
+    del tmp_path
+    with pytest.raises(ValueError, match="no planted bug"):
+        bugs.plant_settings(None, "early-akc")
