@@ -159,5 +159,5 @@ def _sentence(text: str) -> str:
 
 def _command(command: str) -> list[str]:
     shown = visible(command, COMMAND_LENGTH_MAX)
-    fence = "`" * (2 + max(1, *(len(run) + 1 for run in ["", *re.findall("`+", shown)])))
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
     return [f"{fence}sh", shown, fence]

@@ -1,5 +1,3 @@
-from scenes import history, requested
-
 from harness.checkers import judge
 from harness.checkers.bounded_wait import BoundedWait
 from harness.events import (
@@ -17,6 +15,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
+from tests.histories.scenes import history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 

@@ -1,5 +1,4 @@
 import msgspec
-from scenes import CONTRACT, history, requested
 
 from harness.checkers import judge
 from harness.checkers.dead_letters_exact import DeadLettersExact
@@ -19,6 +18,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
+from tests.histories.scenes import CONTRACT, history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 NO_PLACE = msgspec.structs.replace(CONTRACT, dead_letters=None)

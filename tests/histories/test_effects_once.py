@@ -1,5 +1,4 @@
 import msgspec
-from scenes import history, requested
 
 from harness.checkers import judge
 from harness.checkers.effects_once import EffectsOnce
@@ -17,6 +16,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
+from tests.histories.scenes import history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 

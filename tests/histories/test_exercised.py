@@ -1,5 +1,3 @@
-from scenes import history
-
 from harness.checkers import judge
 from harness.checkers.exercised import Exercised
 from harness.events import (
@@ -15,6 +13,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
+from tests.histories.scenes import history
 
 HELD, UNKNOWN = Status.HELD, Status.UNKNOWN
 

@@ -1,7 +1,6 @@
 import msgspec
 import pytest
 from msgspec import Struct
-from scenes import history, requested
 
 from harness.checkers import CATALOGUE, GUARANTEES, judge
 from harness.checkers.base import Finding
@@ -19,6 +18,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status, Verdict, held, violated, worst
+from tests.histories.scenes import history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 

@@ -1,5 +1,4 @@
 import msgspec
-from scenes import CONTRACT, history, requested
 
 from harness.checkers import judge
 from harness.checkers.nothing_lost import NothingLost
@@ -24,6 +23,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
+from tests.histories.scenes import CONTRACT, history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 
