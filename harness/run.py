@@ -86,9 +86,16 @@ class _Run:
         for number, step in enumerate(self.plan.steps):
             if isinstance(step.when, AtStart):
                 self._strike(number, step, None)
+        # A job that a later step waits for is enqueued when that step comes: held at its crash point from the start,
+        # it would outlast its own client's timeout while the steps before it are taken.
+        awaited = [step.when.job for _, step in later if isinstance(step.when, AtCrashPoint)]
+        waiting = {job.job: job for job in self.plan.workload if job.job in awaited[1:] and job.job != awaited[0]}
         for job in self.plan.workload:
-            self.system.enqueue(job)
+            if job.job not in waiting:
+                self.system.enqueue(job)
         for number, step in later:
+            if isinstance(step.when, AtCrashPoint) and step.when.job in waiting:
+                self.system.enqueue(waiting.pop(step.when.job))
             self._take(number, step, arms.get(number))
         self._drain()
         # What lasts until all is over is healed before what is left is read: nothing moves any more.

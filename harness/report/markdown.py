@@ -25,7 +25,9 @@ _SPECIAL = {
     "://": "&#58;//",
     "www.": "www&#46;",
 }
-_SPECIAL_PATTERN = re.compile("|".join(re.escape(part) for part in sorted(_SPECIAL, key=len, reverse=True)), re.IGNORECASE)
+_SPECIAL_PATTERN = re.compile(
+    "|".join(re.escape(part) for part in sorted(_SPECIAL, key=len, reverse=True)), re.IGNORECASE
+)
 
 
 def visible(text: str, limit: int = SENTENCE_LENGTH_MAX) -> str:

@@ -49,11 +49,11 @@ EVENTS_MAX: Final = 400
 WORKERS_MAX: Final = 8
 BANDS_MAX: Final = 40
 
-_GUTTER, _RIGHT, _PLOT_WIDTH_MIN = 104.0, 28.0, 880.0
-_STRIP, _BAR, _PADDING = 22.0, 17.0, 5.0
+_GUTTER, _RIGHT, _PLOT_WIDTH_MIN = 104.0, 28.0, 922.0
+_STRIP, _BAR, _PADDING = 28.0, 17.0, 3.0
 _BAR_ROWS_MAX, _BAND_ROWS_MAX, _BAND_ROW = 6, 4, 16.0
 _STEP, _STRETCH_MAX, _LONG_PAUSE_SECONDS, _LONG_PAUSE_WIDTH = 11.0, 2.2, 1.0, 64.0
-_LABEL_ROOM, _LETTER = 58.0, 6.4
+_LABEL_ROOM, _LETTER, _BADGE = 58.0, 6.4, 17.0
 
 _BROKER = (Queued, Delivered, Acknowledged, Requeued)
 _LEDGER = (EffectRequested, EffectApplied, EffectDeduplicated, EffectAbandoned, AnswerScripted)
@@ -72,7 +72,7 @@ class Ring(Struct, frozen=True):
 class Mark(Struct, frozen=True):
     x: float
     y: float
-    shape: str  # dot, hollow, diamond, square, frame, cross
+    shape: str  # dot, hollow, diamond, healed, square, frame, cross
     title: str
     ring: Ring | None
 
@@ -90,7 +90,8 @@ class Bar(Struct, frozen=True):
 class Band(Struct, frozen=True):
     x: float
     width: float
-    label_y: float | None
+    label_x: float
+    label_y: float | None  # None where there is no room for a label
     label: str
     title: str
 
@@ -153,19 +154,24 @@ def draw(history: History, witnesses: Mapping[tuple[str, int, str], Ring]) -> Dr
     """Where everything stands, in pixels."""
     events = [event for event in history.events if not isinstance(event, BaselineRecorded)]
     chosen, lane_names = _choose(events, witnesses)
-    axis = _Axis([events[index] for index in chosen], chosen)
-    attempts = _attempts(events)
-    rows = {name: _rows([each for each in attempts if each.start in axis.chosen and each.lane == name], axis) for name in lane_names}
+    axis = _Axis([events[index] for index in chosen], chosen, frozenset(witnesses))
+    attempts = _attempts(events, history)
+    rows = {
+        name: _rows([each for each in attempts if each.start in axis.chosen and each.lane == name], axis)
+        for name in lane_names
+    }
     bands, band_rows = _bands(events, axis)
     top = _PADDING + band_rows * _BAND_ROW
     lanes, y = [], top
     for name in lane_names:
         height = _STRIP + 2 * _PADDING + _BAR * max((row + 1 for _, row in rows[name]), default=0)
-        lanes.append(Lane(visible(name.split(":", 1)[1], 14), y, height))
+        lanes.append(Lane(_short(name.split(":", 1)[1], 14), y, height))
         y += height
     by_name = dict(zip(lane_names, lanes, strict=True))
     bars = [
-        _bar(attempt, row, by_name[name], axis, history, witnesses) for name in lane_names for attempt, row in rows[name]
+        _bar(attempt, row, by_name[name], axis, history, witnesses)
+        for name in lane_names
+        for attempt, row in rows[name]
     ]
     return Drawing(
         width=axis.right + _RIGHT,
@@ -181,7 +187,7 @@ def draw(history: History, witnesses: Mapping[tuple[str, int, str], Ring]) -> Dr
         marks=tuple(
             Mark(
                 axis.x(index),
-                by_name[_lane(event)].y + _PADDING + _STRIP / 2,
+                by_name[_lane(event)].y + _PADDING + _STRIP * 0.66,
                 _shape(event),
                 _title(event),
                 witnesses.get(key_of(event)),
@@ -244,12 +250,19 @@ def _shape(event: Event) -> str:  # noqa: PLR0911 - one case for each shape, not
             return "frame"
         case FaultBegan() | FaultLanded():
             return "diamond"
+        case FaultEnded():
+            return "healed"
         case NodeExited() | EffectAbandoned() | FaultMissed() | DrainTimedOut() | RunAborted():
             return "cross"
-        case EnqueueCalled() | Queued() | FaultEnded() | NodeStarted():
+        case EnqueueCalled() | Queued() | NodeStarted():
             return "hollow"
         case _:
             return "dot"
+
+
+def _short(text: str, limit: int) -> str:
+    shown = visible(text, limit)
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def _title(event: Event) -> str:
@@ -262,11 +275,13 @@ def _title(event: Event) -> str:
 class _Axis:
     """Where each event of the history stands from left to right; one that is not drawn stands by its predecessor."""
 
-    def __init__(self, events: Sequence[Event], chosen: list[int]) -> None:
+    def __init__(self, events: Sequence[Event], chosen: list[int], witnesses: frozenset[tuple[str, int, str]]) -> None:
         self.chosen = frozenset(chosen)
         self._indexes = chosen
         pauses = [max(0.0, _finite(after.at) - _finite(before.at)) for before, after in pairwise(events)]
-        widths = [_width(pause) for pause in pauses]
+        # Two witnesses in a row need room for their numbers.
+        least = [_BADGE if key_of(event) in witnesses else _STEP for event in events]
+        widths = [max(_width(pause), room) for pause, room in zip(pauses, least[1:], strict=True)]
         stretch = min(_STRETCH_MAX, max(1.0, (_PLOT_WIDTH_MIN - 2 * _STEP) / max(sum(widths), 1.0)))
         self._x = [_GUTTER + 2 * _STEP]
         for width in widths:
@@ -317,17 +332,23 @@ class _Attempt(Struct, frozen=True):
     ended: AttemptEnded | None
 
 
-def _attempts(events: Sequence[Event]) -> list[_Attempt]:
-    """From each start of a body to its end. Without one, it ended at the latest where the same process began another
-    body, the message was begun again, or the worker ended: drawn as far as that, and open.
+def _attempts(events: Sequence[Event], history: History) -> list[_Attempt]:
+    """From each start of a body to its end. Without one it is open, and drawn as far as the first fault that met its
+    job, or to where it must have been over: its process began another body, its message was begun again, its worker
+    ended.
     """
+    met = [(index, event.jobs) for index, event in enumerate(events) if isinstance(event, FaultLanded)]
     running: dict[tuple[str, str, int], tuple[int, AttemptStarted]] = {}
     found: list[_Attempt] = []
 
     def close(end: int, *, ended: AttemptEnded | None, over: list[tuple[str, str, int]]) -> None:
         for key in over:
             start, began = running.pop(key)
-            found.append(_Attempt(f"3:{began.source}", start, end, ended is None, began, ended))
+            last = end
+            if ended is None:
+                job = history.job_of(began.message)
+                last = next((index for index, jobs in met if start < index < end and job in jobs), end)
+            found.append(_Attempt(f"3:{began.source}", start, last, ended is None, began, ended))
 
     for index, event in enumerate(events):
         match event:
@@ -413,9 +434,10 @@ def _bands(events: Sequence[Event], axis: _Axis) -> tuple[list[Band], int]:
         x = axis.x(start)
         width = max(axis.x(end) - x, 8.0)
         label = f"step {began.step + 1}: {visible(began.fault, 60)}{how}"
-        row = next((row for row, at in enumerate(free) if at <= x), len(free))
+        label_x = max(_GUTTER, min(x, axis.right + _RIGHT - len(label) * _LETTER))
+        row = next((row for row, at in enumerate(free) if at <= label_x), len(free))
         shown = row < _BAND_ROWS_MAX
         if shown:
-            free[row : row + 1] = [x + max(width, len(label) * _LETTER) + 12]
-        bands.append(Band(x, width, _PADDING + row * _BAND_ROW + 11 if shown else None, label, label))
+            free[row : row + 1] = [label_x + len(label) * _LETTER + 12]
+        bands.append(Band(x, width, label_x, _PADDING + row * _BAND_ROW + 11 if shown else None, label, label))
     return bands, len(free)

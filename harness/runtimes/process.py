@@ -29,11 +29,11 @@ GONE_SECONDS_MAX = 15.0
 
 @dataclass(kw_only=True)
 class Node:
-    """One worker as the runtime runs it; `clients` are the broker connections of what was killed of it."""
+    """One worker as the runtime runs it; `dead_clients` are the broker connections of what was killed of it."""
 
     worker: Worker
     pid: int = 0
-    ready: bool = False
+    down: bool = False
     dead_clients: set[str] = field(default_factory=set)
 
 
@@ -121,7 +121,6 @@ class LocalSystem:
         return f"http://127.0.0.1:{ready['port']}"
 
     def _spawn(self, node: Node) -> None:
-        node.ready = False
         name = node.worker.name
         node.pid = self.lane.spawn(
             self.driver.worker_command(node.worker, self.python),
@@ -156,7 +155,6 @@ class LocalSystem:
             wait_until(ready, within=READY_SECONDS_MAX, or_else=f"worker {name!r} was not ready")
         except WaitedInVainError as error:
             raise SubjectError(f"{error}: {_tail(log)}") from error
-        node.ready = True
 
     # --- what faults may do ---
 
@@ -202,16 +200,21 @@ class LocalSystem:
                 hit = (f"process group {node.pid} of worker {name!r} ({len(doomed)} processes)",)
         self._await_gone(doomed, clients)
         if target is not Target.CHILD:
+            node.down = True
             node.dead_clients |= clients
         return Impact(targets=hit, jobs=met)
 
     def _victim(self, arrival: Arrival | None) -> tuple[Node, int | None]:
-        """The node to strike and the pool child that runs the arrived job: without an arrival, the first node."""
-        first = next(iter(self.nodes.values()))
-        if arrival is None or arrival.job is None:
-            return first, None
-        ran_on = self.driver.ran_on(arrival.job)
-        return (first, None) if ran_on is None else (self.nodes.get(ran_on[0], first), ran_on[1])
+        """The node to strike and the pool child that runs the arrived job.
+
+        :raises SubjectError: nobody arrived, or the probe did not see who runs the job and there are several nodes
+        """
+        ran_on = self.driver.ran_on(arrival.job) if arrival is not None and arrival.job is not None else None
+        if ran_on is not None and ran_on[0] in self.nodes:
+            return self.nodes[ran_on[0]], ran_on[1]
+        if len(self.nodes) > 1:
+            raise SubjectError("it is not known which worker runs the job: the probe did not see its body begin")
+        return next(iter(self.nodes.values())), None
 
     def _await_gone(self, doomed: list[psutil.Process], clients: set[str]) -> None:
         """Until every process has ended and the broker has noticed that its connections are closed.
@@ -235,7 +238,8 @@ class LocalSystem:
 
     def recover(self) -> None:
         for node in self.nodes.values():
-            if node.dead_clients:
+            if node.down:
+                node.down = False
                 clients, node.dead_clients = node.dead_clients, set()
                 self.driver.redeliver(clients)
                 self._spawn(node)
