@@ -217,7 +217,9 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
     code: int | None = None
     message = ""
     with (
-        terminal.progress(plans, server=server, lanes=lanes, quiet=format_ == "json") as listener,
+        terminal.progress(
+            plans, broker=f"{server.version} from {server.found}", lanes=lanes, quiet=format_ == "json"
+        ) as listener,
         open_session() as session,
     ):
         campaign = Campaign(

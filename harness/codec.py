@@ -16,6 +16,8 @@ class UnreadableError(ValueError):
     """A stored file does not hold what it should; the message names the file and the place."""
 
 
+# What decoding hostile or torn bytes may raise.
+_DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _encoder = msgspec.json.Encoder()
 _event_decoder = msgspec.json.Decoder(Event)
 
@@ -31,12 +33,28 @@ _head_decoder = msgspec.json.Decoder(_Head)
 
 
 def encode(value: Any) -> bytes:
-    return _encoder.encode(value)
+    """JSON on one line. Text that UTF-8 cannot hold (lone surrogates, as a subject's errors may) is replaced."""
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        return _encoder.encode(_writable(msgspec.to_builtins(value)))
+
+
+def _writable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {_writable(key): _writable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_writable(item) for item in value]
+        case _:
+            return value
 
 
 def pretty(value: Any) -> bytes:
     """Indented and newline-terminated, for files that people open."""
-    return msgspec.json.format(_encoder.encode(value), indent=2) + b"\n"
+    return msgspec.json.format(encode(value), indent=2) + b"\n"
 
 
 def digest(value: Any) -> str:
@@ -55,7 +73,7 @@ def read(path: Path, type_: type[T]) -> T:
         return msgspec.json.decode(data, type=type_)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnreadableError, UnicodeDecodeError) as error:
+    except (*_DAMAGED, UnreadableError) as error:
         raise UnreadableError(f"{path}: {error}") from error
 
 
@@ -82,8 +100,8 @@ def events_in(path: Path) -> Iterator[Event]:
         try:
             check_format(line)
             yield _event_decoder.decode(line)
-        except (msgspec.MsgspecError, UnreadableError, UnicodeDecodeError) as error:
-            if number == len(lines) and isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
+        except (*_DAMAGED, UnreadableError) as error:
+            if number == len(lines) and isinstance(error, _DAMAGED):
                 return
             raise UnreadableError(f"{path}:{number}: {error}") from error
 

@@ -15,8 +15,12 @@ import string
 from typing import Any, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+WAIT_SECONDS_LIMIT = 86_400
+# Their values never reach the record, so nothing can be recognised by them.
+SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 PLACEHOLDERS = frozenset({"broker_url", "ledger_url", "directory"})
 
 
@@ -32,6 +36,10 @@ class Header(Struct, frozen=True, tag="header", forbid_unknown_fields=True):
     """The value of a request header; names are case-insensitive."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        if self.name.lower() in SECRET_HEADERS:
+            raise ContractError(f"Header({self.name!r}): it holds a secret, which the record masks; name another")
 
 
 class JsonField(Struct, frozen=True, tag="json", forbid_unknown_fields=True):
@@ -70,12 +78,11 @@ class Effect(Value, frozen=True, kw_only=True):
     """Requests that one job causes, and how they are recognised as its own.
 
     `request` is `METHOD /path`; a trailing `*` matches any rest of the path. A request belongs to the job whose
-    `identity` (a template over the job's keyword arguments) equals what `belongs_to` finds in the request.
+    identity equals what `belongs_to` finds in the request.
     """
 
     request: str
     belongs_to: Extractor
-    identity: str
 
     def __post_init__(self) -> None:
         method, _, path = self.request.partition(" ")
@@ -93,6 +100,7 @@ class Effect(Value, frozen=True, kw_only=True):
 class Task(Value, frozen=True, kw_only=True):
     """One task of the subject: sample inputs, what it promises, and its bounds.
 
+    * `identity`: a template over a job's keyword arguments that tells its effects from another's, as `"{invoice_id}"`
     * `inputs`: keyword arguments, one job of the workload each; they must have different identities
     * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
     * `attempts_max`: how often the body may start for one job, whatever happens: 1 + retries + worker losses
@@ -100,6 +108,7 @@ class Task(Value, frozen=True, kw_only=True):
     """
 
     name: str
+    identity: str
     inputs: tuple[dict[str, Any], ...]
     effects: tuple[Effect, ...]
     promise: Promise
@@ -118,22 +127,27 @@ class Task(Value, frozen=True, kw_only=True):
             )
         if self.attempts_max < 1:
             raise ContractError(f"Task({self.name!r}): attempts_max is {self.attempts_max}; it must be at least 1")
-        if not self.wait_seconds_max > 0:
-            raise ContractError(f"Task({self.name!r}): wait_seconds_max is {self.wait_seconds_max}; it must be above 0")
-        identities = [self.identity(arguments) for arguments in self.inputs]
+        if not 0 < self.wait_seconds_max < WAIT_SECONDS_LIMIT:
+            raise ContractError(
+                f"Task({self.name!r}): wait_seconds_max is {self.wait_seconds_max}; "
+                f"it must be above 0 and below {WAIT_SECONDS_LIMIT}"
+            )
+        # 20 and 20.0 are the same bound, and must have the same digest before and after they were stored.
+        force_setattr(self, "wait_seconds_max", float(self.wait_seconds_max))
+        identities = [self.identity_of(arguments) for arguments in self.inputs]
         if len(set(identities)) < len(identities):
             raise ContractError(f"Task({self.name!r}): two inputs have the same identity ({', '.join(identities)})")
 
-    def identity(self, arguments: dict[str, Any]) -> str:
+    def identity_of(self, arguments: dict[str, Any]) -> str:
         """What tells this job's effects from another's.
 
         :raises ContractError: the template names an argument that `arguments` lacks
         """
         try:
-            return self.effects[0].identity.format(**arguments)
-        except (KeyError, IndexError, AttributeError, ValueError) as error:
+            return self.identity.format(**arguments)
+        except (LookupError, AttributeError, ValueError, TypeError) as error:
             raise ContractError(
-                f"Task({self.name!r}): identity template {self.effects[0].identity!r} cannot be filled from "
+                f"Task({self.name!r}): identity template {self.identity!r} cannot be filled from "
                 f"the input {arguments!r} ({type(error).__name__}: {error})"
             ) from error
 
@@ -179,6 +193,9 @@ class DeadLetterTable(Value, frozen=True, kw_only=True):
     message: str
     reason: str
     body: str
+
+    def __post_init__(self) -> None:
+        self.as_table()  # the same is asked of it
 
     def as_table(self) -> SqlTable:
         return SqlTable(url=self.url, table=self.table, columns=(self.message, self.reason, self.body))
@@ -228,8 +245,16 @@ class Contract(Value, frozen=True, kw_only=True):
         ):
             if len(set(names)) < len(names):
                 raise ContractError(f"Contract: a {what} is named twice ({', '.join(sorted(names))})")
-        for name, text in self.environment.items():
-            fill(text, dict.fromkeys(PLACEHOLDERS, ""), where=f"environment[{name!r}]")
+        templates = {f"environment[{name!r}]": text for name, text in self.environment.items()}
+        templates |= {f"table {table.table!r}": table.url for table in self.tables()}
+        for bug in self.planted_bugs:
+            templates |= {f"planted bug {bug.name!r}: {name}": text for name, text in bug.environment.items()}
+        for where, text in templates.items():
+            fill(text, dict.fromkeys(PLACEHOLDERS, ""), where=where)
+
+    def tables(self) -> tuple[SqlTable, ...]:
+        """Every table of the subject that is read after a run."""
+        return self.state if self.dead_letters is None else (*self.state, self.dead_letters.as_table())
 
     def task(self, name: str) -> Task | None:
         return next((task for task in self.tasks if task.name == name), None)

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -26,6 +27,7 @@ from harness.events import (
 )
 
 E = TypeVar("E", bound=Event)
+_ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)  # as RFC 6901 has it: no leading zeros
 
 
 class History:
@@ -89,10 +91,18 @@ class History:
     def jobs_by_message(self) -> dict[MessageId, JobId]:
         """Every message id that belongs to a job: its own, and its descendants' by root and parent."""
         owners = {event.message: event.job for event in self.of(EnqueueReturned) if event.message}
-        for event in self.of(Published):
-            owner = owners.get(event.root) or owners.get(event.parent)
-            if owner is not None:
-                owners.setdefault(event.message, owner)
+        unowned = self.of(Published)
+        while unowned:  # a grandchild may stand before its parent where their logs were merged
+            left = []
+            for event in unowned:
+                owner = owners.get(event.root) or owners.get(event.parent)
+                if owner is None:
+                    left.append(event)
+                else:
+                    owners.setdefault(event.message, owner)
+            if len(left) == len(unowned):
+                break
+            unowned = tuple(left)
         return owners
 
     def job_of(self, message: MessageId) -> JobId | None:
@@ -102,10 +112,11 @@ class History:
     def attempts(self) -> dict[JobId, tuple[AttemptStarted, ...]]:
         """Starts of a job's own body; a descendant's attempts are its own task's, not this job's."""
         found: dict[JobId, list[AttemptStarted]] = {job: [] for job in self.accepted}
-        own = {event.message: job for job, event in self.accepted.items()}
+        own = {event.message: event.job for event in self.of(EnqueueReturned) if event.message}
         for event in self.of(AttemptStarted):
-            if event.message in own:
-                found[own[event.message]].append(event)
+            job = own.get(event.message)
+            if job in found:
+                found[job].append(event)
         return {job: tuple(starts) for job, starts in found.items()}
 
     # --- effects ---
@@ -136,11 +147,9 @@ class History:
 
 
 def owner_of(contract: Contract, jobs: Iterable[EnqueueCalled], request: EffectRequested) -> JobId | None:
-    """The job that a request belongs to, by the contract's rules; None if there is none, or more than one.
-
-    A job's poisoned copy may carry the same identity as a job of the workload: the effects go to the first.
-    """
+    """The job that a request belongs to, by the contract's rules; None if there is none, or more than one."""
     calls = list(jobs)
+    owners: set[JobId] = set()
     for task in contract.tasks:
         for rule in task.effects:
             if not rule.matches(request.label):
@@ -148,10 +157,8 @@ def owner_of(contract: Contract, jobs: Iterable[EnqueueCalled], request: EffectR
             value = extract(rule.belongs_to, request)
             if value is None:
                 continue
-            for call in calls:
-                if call.task == task.name and call.identity == value:
-                    return call.job
-    return None
+            owners |= {call.job for call in calls if call.task == task.name and call.identity == value}
+    return owners.pop() if len(owners) == 1 else None
 
 
 def extract(extractor: Extractor, request: EffectRequested) -> str | None:
@@ -162,13 +169,13 @@ def extract(extractor: Extractor, request: EffectRequested) -> str | None:
         case JsonField(pointer=pointer):
             try:
                 value = msgspec.json.decode(request.body)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):  # hostile nesting is no JSON that anyone could read
                 return None
             for part in pointer[1:].split("/"):
                 step = part.replace("~1", "/").replace("~0", "~")
                 if isinstance(value, dict) and step in value:
                     value = value[step]
-                elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+                elif isinstance(value, list) and _ARRAY_INDEX.fullmatch(step) and int(step) < len(value):
                     value = value[int(step)]
                 else:
                     return None

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from harness.contract import Contract, Task
 from harness.events import DEAD_LETTERED, JobId
@@ -51,7 +52,9 @@ def workload_of(contract: Contract) -> Workload:
     """Every input of every task, in the contract's order, with the same job ids in every scenario."""
     numbered = [(task, arguments) for task in contract.tasks for arguments in task.inputs]
     return tuple(
-        PlannedJob(job=JobId(f"job-{number}"), task=task.name, arguments=arguments, identity=task.identity(arguments))
+        PlannedJob(
+            job=JobId(f"job-{number}"), task=task.name, arguments=arguments, identity=task.identity_of(arguments)
+        )
         for number, (task, arguments) in enumerate(numbered, start=1)
     )
 
@@ -67,12 +70,7 @@ def victims(workload: Workload, random: Random) -> Workload:
 def dead(workload: Workload, doomed: Workload) -> Workload:
     """The workload, with some jobs expected to end as dead letters."""
     ids = {job.job for job in doomed}
-    return tuple(
-        PlannedJob(job=job.job, task=job.task, arguments=job.arguments, identity=job.identity, expected=DEAD_LETTERED)
-        if job.job in ids
-        else job
-        for job in workload
-    )
+    return tuple(replace(job, expected=DEAD_LETTERED) if job.job in ids else job for job in workload)
 
 
 def poison(task: Task, number: int, kind: str, arguments: dict[str, Any]) -> PlannedJob:

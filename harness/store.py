@@ -94,12 +94,11 @@ def read_merged(path: Path) -> Iterator[History]:
         if isinstance(event, RunBegan) and events:
             yield History(events)
             events = []
+        if not events and not isinstance(event, RunBegan):
+            raise UnreadableError(f"{path}: it does not begin with a RunBegan event")
         events.append(event)
     if events:
-        history = _as_history(events)
-        if history is None:
-            raise UnreadableError(f"{path}: it does not begin with a RunBegan event")
-        yield history
+        yield History(events)
 
 
 def histories_in(directory: Path, scenarios: list[str]) -> dict[str, History]:

@@ -44,13 +44,10 @@ CONTRACT = Contract(
     tasks=(
         Task(
             name="reference_worker.send_invoice_email",
+            identity="{invoice_id}",
             inputs=tuple({"invoice_id": f"inv-{number}"} for number in (1001, 1002, 1003)),
             wrong_arguments={"invoice": "inv-1001"},
-            effects=(
-                Effect(
-                    request="POST /v1/emails", belongs_to=JsonField("/metadata/invoice_id"), identity="{invoice_id}"
-                ),
-            ),
+            effects=(Effect(request="POST /v1/emails", belongs_to=JsonField("/metadata/invoice_id")),),
             promise=EffectivelyOnce(key=Header("Idempotency-Key")),
             attempts_max=1 + 5 + 2,  # the first, five retries, two lost workers
             wait_seconds_max=20.0,

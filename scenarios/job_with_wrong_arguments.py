@@ -17,7 +17,12 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
             when=AtStart(),
             fault=FeedPoison(
                 kind="wrong arguments",
-                poison=poison(task, number, "wrong-arguments", task.wrong_arguments or UNKNOWN_ARGUMENT),
+                poison=poison(
+                    task,
+                    number,
+                    "wrong-arguments",
+                    UNKNOWN_ARGUMENT if task.wrong_arguments is None else task.wrong_arguments,
+                ),
             ),
             until=DRAINED,
         )

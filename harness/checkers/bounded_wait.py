@@ -7,38 +7,43 @@ from harness.verdict import held, unknown, violated
 
 
 class BoundedWait(Struct, frozen=True):
-    """From enqueued, or the last fault healed before it, to the first effect or the dead letter: the contract's bound.
+    """From enqueued, or the last fault healed, to the job's first effect or its dead letter: the contract's bound.
 
-    Measured on the harness's and the ledger's clock. A dead letter is taken to have been written when the queues were
-    drained, which is an upper bound. A job that never ended is nothing-lost's to judge; here it is named, not measured.
+    A fault that lasted until all was over excuses nothing: jobs have to get through it. Measured on the harness's and
+    the ledger's clock. When a dead letter was written is not known, only that it was by the time the queues were
+    drained: within the bound it is held, beyond it unknown. A job that never ended is nothing-lost's to judge.
     """
 
     guarantee: str = "bounded-wait"
     sentence: str = "Every job ended within its bound after the faults were over."
 
     def check(self, history: History) -> Finding:
-        if unjudged := cannot_judge(history):
-            return unjudged
+        drained = max((event.at for event in history.of(QueueDrained)), default=float("inf"))
+        healed = max((event.at for event in history.of(FaultEnded) if event.at <= drained), default=0.0)
         late: list[str] = []
+        perhaps: list[str] = []
         witnesses: list[Event] = []
         unended: list[JobId] = []
         longest = 0.0
         for job, accepted in history.accepted.items():
             end = self._end(history, job)
-            if end is None:
+            task = history.task(job)
+            if end is None or task is None:
                 unended.append(job)
                 continue
-            ended_at = end.at if isinstance(end, EffectApplied) else history.of(QueueDrained)[-1].at
-            healed = max((event.at for event in history.of(FaultEnded) if event.at <= ended_at), default=0.0)
-            waited = ended_at - max(accepted.at, healed)
+            ended_at = end.at if isinstance(end, EffectApplied) else drained
+            waited = max(0.0, ended_at - max(accepted.at, healed))
             longest = max(longest, waited)
-            task = history.task(job)
-            bound = task.wait_seconds_max if task is not None else 0.0
-            if waited > bound:
-                late.append(f"{job} took {waited:.1f} s; {bound:g} s are allowed")
+            if waited > task.wait_seconds_max:
+                told = late if isinstance(end, EffectApplied) else perhaps
+                told.append(f"{job} took {waited:.1f} s; {task.wait_seconds_max:g} s are allowed")
                 witnesses += [accepted, end]
         if late:
             return violated(named(late), *witnesses)
+        if unjudged := cannot_judge(history):
+            return unjudged
+        if perhaps:
+            return unknown(f"when the dead letter was written is only known to within: {named(perhaps)}", *witnesses)
         if len(unended) == len(history.accepted):
             return unknown("no job ended, so there is no wait to measure")
         rest = f"; {plural(len(unended), 'job')} never ended and so has no wait" if unended else ""

@@ -1,9 +1,7 @@
-from collections import Counter
-
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, named, plural
-from harness.events import DeadLettered, Event, Queued
+from harness.events import DONE, DeadLettered, Event, JobId, Queued
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -17,35 +15,40 @@ class DeadLettersExact(Struct, frozen=True):
     def check(self, history: History) -> Finding:
         letters = history.of(DeadLettered)
         expected = set(history.expected_dead())
+        wrong: list[str] = []
+        witnesses: list[Event] = []
+        by_job: dict[JobId, list[DeadLettered]] = {}
+        strangers: list[DeadLettered] = []
+        for letter in letters:
+            owner = history.job_of(letter.message)
+            (strangers if owner is None else by_job.setdefault(owner, [])).append(letter)
+        if strangers:
+            wrong.append(f"{plural(len(strangers), 'dead letter')} of no job of this run: {strangers[0].message!r}")
+            witnesses += strangers
+        for job, found in by_job.items():
+            if history.enqueued[job].expected == DONE:
+                wrong.append(f"{job} is a dead letter ({found[0].reason}), although it could be done")
+                witnesses += found
+            elif len(found) > 1:
+                wrong.append(f"{job} stands {len(found)} times among the dead letters")
+                witnesses += found
+            bare = [letter for letter in found if not _has_payload(history, letter)]
+            if bare:
+                wrong.append(f"the dead letter of {job} does not hold the body that was delivered")
+                witnesses += bare
+        unjudged = cannot_judge(history)
+        if not unjudged and history.contract.dead_letters is not None:
+            for job in sorted(expected - set(by_job)):
+                wrong.append(f"{job} had to be given up, and no dead letter shows it")
+                witnesses += [history.accepted[job], *history.attempts[job]]
+        if wrong:
+            return violated(named(wrong), *witnesses)
+        if unjudged:
+            return unjudged
         if history.contract.dead_letters is None:
             if expected:
                 return unknown("the contract does not say where dead letters go, so they could not be counted")
             return held("no dead letter was expected, and the contract names no place for them")
-        if unjudged := cannot_judge(history):
-            return unjudged
-        count = Counter(history.job_of(letter.message) for letter in letters)
-        wrong: list[str] = []
-        witnesses: list[Event] = []
-        for job in history.accepted:
-            found = [letter for letter in letters if history.job_of(letter.message) == job]
-            if job in expected and count[job] == 0:
-                wrong.append(f"{job} had to be given up, and no dead letter shows it")
-                witnesses += [history.accepted[job], *history.attempts[job]]
-            elif job in expected and count[job] > 1:
-                wrong.append(f"{job} stands {count[job]} times among the dead letters")
-            elif job not in expected and count[job]:
-                wrong.append(f"{job} is a dead letter ({found[0].reason}), although it could be done")
-            witnesses += found if count[job] != (job in expected) else []
-            for letter in found:
-                if not _has_payload(history, letter):
-                    wrong.append(f"the dead letter of {job} does not hold the body that was delivered")
-                    witnesses.append(letter)
-        strangers = [letter for letter in letters if history.job_of(letter.message) is None]
-        if strangers:
-            wrong.append(f"{plural(len(strangers), 'dead letter')} of no job of this run: {strangers[0].message!r}")
-            witnesses += strangers
-        if wrong:
-            return violated(named(wrong), *witnesses)
         return held(f"{plural(len(expected), 'dead letter')} expected, found exactly")
 
 

@@ -13,7 +13,7 @@ class EffectsOnce(Struct, frozen=True):
     """No effect of a job was applied more often than in the fault-free run, by count and by key.
 
     By count: how often the downstream changed. By key: how many different keys it changed under, which is what a
-    receiver that deduplicates would see. Without a baseline each distinct request is expected once.
+    receiver that deduplicates would see. Without a baseline each request of other content is expected once.
     """
 
     guarantee: str = "effects-once"
@@ -24,10 +24,11 @@ class EffectsOnce(Struct, frozen=True):
         witnesses: list[Event] = []
         baseline = history.of(BaselineRecorded)
         for job, applied in history.effects.items():
-            usual = Counter(label for label, _ in baseline[-1].effects.get(job, ())) if baseline else Counter()
+            usual = Counter(label for label, _ in baseline[-1].effects.get(job, ())) if baseline else None
             for label in dict.fromkeys(event.label for event in applied):
                 events = [event for event in applied if event.label == label]
-                expected = max(usual[label], 1)
+                contents = {history.requests[event.request].fingerprint for event in events}
+                expected = len(contents) if usual is None else max(usual[label], 1)
                 by_count, by_key = len(events), self._by_key(history, job, events)
                 if _allowed(history, job, by_count=by_count, by_key=by_key, expected=expected):
                     continue

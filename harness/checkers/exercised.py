@@ -30,4 +30,4 @@ class Exercised(Struct, frozen=True):
         if not history.began.steps:
             return held("no fault was planned")
         met = sorted({job for event in landed.values() for job in event.jobs})
-        return held(f"{plural(len(landed), 'fault')} landed, on {named(list(met))}")
+        return held(f"{plural(len(landed), 'fault')} landed, on {named(met)}")

@@ -1,41 +1,66 @@
+from collections import Counter
+
 from msgspec import Struct
 
-from harness.checkers.base import Finding, cannot_judge, named, plural
-from harness.contract import AtMostOnce
-from harness.events import Acknowledged, DeadLettered, Event, FaultLanded, JobId, NodeExited
+from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
+from harness.events import Acknowledged, BaselineRecorded, DeadLettered, Event, FaultLanded, JobId, NodeExited
 from harness.history import History
-from harness.verdict import held, violated
+from harness.verdict import held, unknown, violated
 
 
 class NothingLost(Struct, frozen=True):
-    """Every accepted job, by identity, has its effect or a dead letter. A task's own word counts for nothing."""
+    """Every accepted job, by identity, has its effects or a dead letter. A task's own word counts for nothing.
+
+    How many effects a job has is learnt from the fault-free run; without one it must have at least one.
+    """
 
     guarantee: str = "nothing-lost"
-    sentence: str = "Every accepted job has had its effect or is a dead letter."
+    sentence: str = "Every accepted job has had its effects or is a dead letter."
 
     def check(self, history: History) -> Finding:
-        dead = {history.job_of(letter.message) for letter in history.of(DeadLettered)}
-        lost = [
-            job
-            for job in history.accepted
-            if not history.effects[job] and job not in dead and not _may_be_missing(history, job)
-        ]
-        # What is missing may still come until the queues are drained: only then is it lost.
         if unjudged := cannot_judge(history):
             return unjudged
-        if not lost:
-            return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effect or a dead letter")
-        return violated(
-            f"{plural(len(lost), 'accepted job')} without any effect and without a dead letter: {named(list(lost))}; "
-            f"the queues are empty, so it will never come",
-            *(event for job in lost for event in _story(history, job)),
-        )
+        dead = {history.job_of(letter.message) for letter in history.of(DeadLettered)}
+        missing = {job: what for job in history.accepted if job not in dead and (what := _missing(history, job))}
+        excused = [job for job in missing if may_be_missing(history, job)]
+        lost = [job for job in missing if job not in excused]
+        if lost and history.unattributed:
+            return unknown(
+                f"{named(lost)} without effect, but {plural(len(history.unattributed), 'effect')} could not be "
+                f"attributed to any job and may be theirs",
+                *history.unattributed,
+            )
+        if lost and history.contract.dead_letters is None and set(lost) <= set(history.expected_dead()):
+            return unknown(f"{named(lost)} had to be given up, and the contract does not say where dead letters go")
+        if lost:
+            told = [f"{job} ({missing[job]})" for job in lost]
+            return violated(
+                f"{plural(len(lost), 'accepted job')} lost: {named(told)}; no dead letter shows it, "
+                f"and the queues are empty, so it will never come",
+                *(event for job in lost for event in _story(history, job)),
+            )
+        if excused:
+            return held(
+                f"{plural(len(history.accepted), 'accepted job')}; {named(excused)} without effect, "
+                f"which at-most-once permits after a fault"
+            )
+        return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effects or a dead letter")
 
 
-def _may_be_missing(history: History, job: JobId) -> bool:
-    """At most once permits a loss, but not of a job that was to end as a dead letter."""
+def _missing(history: History, job: JobId) -> str:
+    """What the job should have done and did not, in words; empty if nothing."""
+    applied = [event.label for event in history.effects[job]]
+    if not applied:
+        return "no effect at all"
+    baselines = history.of(BaselineRecorded)
     task = history.task(job)
-    return task is not None and isinstance(task.promise, AtMostOnce) and job in history.expected_done()
+    if not baselines or task is None or job not in history.expected_done():
+        return ""
+    usual = [label for label, _ in baselines[-1].effects.get(job, ())]
+    # Counted by the contract's rule and not by the label: a path may hold what differs from run to run.
+    due = Counter(rule.request for rule in task.effects for label in usual if rule.matches(label))
+    done = Counter(rule.request for rule in task.effects for label in applied if rule.matches(label))
+    return ", ".join(f"{request} {count} times too few" for request, count in (due - done).items())
 
 
 def _story(history: History, job: JobId) -> list[Event]:

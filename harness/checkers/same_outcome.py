@@ -2,9 +2,8 @@ from collections import Counter
 
 from msgspec import Struct
 
-from harness.checkers.base import Finding, cannot_judge, named, plural
-from harness.contract import AtMostOnce
-from harness.events import BaselineRecorded, EffectApplied, JobId, StateRecorded
+from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
+from harness.events import BaselineRecorded, Event, JobId, StateRecorded
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -20,40 +19,51 @@ class SameOutcome(Struct, frozen=True):
     sentence: str = "The end is the same as in the fault-free run."
 
     def check(self, history: History) -> Finding:
-        if unjudged := cannot_judge(history):
-            return unjudged
         baselines = history.of(BaselineRecorded)
         if not baselines:
             return unknown("there is no fault-free run of this workload to compare with")
         baseline = baselines[-1]
         if not baseline.drained:
             return unknown("the fault-free run itself never drained, so there is nothing to compare with", baseline)
+        unjudged = cannot_judge(history)
 
         differences: list[str] = []
-        witnesses: list[EffectApplied | StateRecorded] = []
+        witnesses: list[Event] = []
         for job in history.accepted:
             usual = set(baseline.effects.get(job, ())) if job in history.expected_done() else set()
             found = {(event.label, history.requests[event.request].fingerprint) for event in history.effects[job]}
-            if found == usual or (not found and _may_be_missing(history, job)):
+            if unjudged:
+                usual &= found  # what is missing may still come; what is there and was not in the twin's is proven
+            if found == usual or (not found and may_be_missing(history, job)):
                 continue
             differences.append(_difference(job, found, usual))
             witnesses += history.effects[job]
-        if not history.expected_dead():
-            # A job that is made to fail leaves other rows behind than the twin's; its effects were compared above.
-            for recorded in history.of(StateRecorded):
-                usual_rows = baseline.state.get(recorded.table, ())
-                if Counter(recorded.rows) != Counter(usual_rows):
-                    differences.append(_rows_difference(recorded, usual_rows))
-                    witnesses.append(recorded)
+        tables, unread = self._compare_tables(history, baseline, differences, witnesses) if not unjudged else (0, [])
         if differences:
             return violated(named(differences), *witnesses)
-        tables = len(history.of(StateRecorded)) if not history.expected_dead() else 0
+        if unjudged:
+            return unjudged
+        if unread:
+            return unknown(f"table {named(unread)} of the contract was not read in this run and in its twin")
         return held(f"effects of {plural(len(history.accepted), 'job')} and {plural(tables, 'table')} equal the twin's")
 
-
-def _may_be_missing(history: History, job: JobId) -> bool:
-    task = history.task(job)
-    return task is not None and isinstance(task.promise, AtMostOnce)
+    @staticmethod
+    def _compare_tables(
+        history: History, baseline: BaselineRecorded, differences: list[str], witnesses: list[Event]
+    ) -> tuple[int, list[str]]:
+        """How many tables were compared, and those of the contract that could not be."""
+        if history.expected_dead():
+            return 0, []  # a job that is made to fail leaves other rows behind than the twin's; effects were compared
+        recorded = {event.table: event for event in history.of(StateRecorded)}
+        unread = []
+        for table in history.contract.state:
+            state = recorded.get(table.table)
+            if state is None or table.table not in baseline.state:
+                unread.append(table.table)
+            elif Counter(state.rows) != Counter(baseline.state[table.table]):
+                differences.append(_rows_difference(state, baseline.state[table.table]))
+                witnesses.append(state)
+        return len(history.contract.state) - len(unread), unread
 
 
 def _difference(job: JobId, found: set[tuple[str, str]], usual: set[tuple[str, str]]) -> str:
@@ -61,12 +71,13 @@ def _difference(job: JobId, found: set[tuple[str, str]], usual: set[tuple[str, s
     extra = sorted({label for label, _ in found - usual})
     if missing and missing == extra:
         return f"{job}: {', '.join(missing)} was sent with other content than in the fault-free run"
-    parts = [f"{label} is missing" for label in missing] + [f"{label} was not in the fault-free run" for label in extra]
+    parts = [f"{label} is missing" for label in missing]
+    parts += [f"{label} was not so in the fault-free run" for label in extra]
     return f"{job}: {', '.join(parts)}"
 
 
 def _rows_difference(recorded: StateRecorded, usual: tuple[tuple[object, ...], ...]) -> str:
     extra = list((Counter(recorded.rows) - Counter(usual)).elements())
     missing = list((Counter(usual) - Counter(recorded.rows)).elements())
-    parts = [f"has {extra[0]!r}"] * bool(extra) + [f"lacks {missing[0]!r}"] * bool(missing)
-    return f"table {recorded.table} {' and '.join(parts)} ({len(extra)} rows more, {len(missing)} missing)"
+    parts = [f"has {row!r}" for row in extra[:1]] + [f"lacks {row!r}" for row in missing[:1]]
+    return f"table {recorded.table} {' and '.join(parts)} ({len(extra)} rows too many, {len(missing)} missing)"

@@ -11,7 +11,6 @@ from harness.history import History
 from harness.report import timeline
 from harness.report.markdown import (
     COMMAND_LENGTH_MAX,
-    NAME_LENGTH_MAX,
     guarantees_of,
     headline,
     told_together,
@@ -48,10 +47,6 @@ class _Section(Struct, frozen=True):
 
 def render(result: Result, histories: Mapping[str, History]) -> str:
     """The report; a scenario without a history has no timeline. All text is escaped, shortened and made visible."""
-    environment = timeline.environment()
-    environment.filters["name"] = lambda text: visible(text, NAME_LENGTH_MAX)
-    environment.filters["sentence"] = visible
-    environment.filters["command"] = lambda text: visible(text, COMMAND_LENGTH_MAX)
     # Anchors are numbers: a name is hostile, and two may look alike.
     numbers = {id(scenario): number for number, scenario in enumerate(result.scenarios, start=1)}
     columns = guarantees_of(result)
@@ -59,17 +54,23 @@ def render(result: Result, histories: Mapping[str, History]) -> str:
         _section(numbers[id(scenario)], scenario, columns, histories.get(scenario.name))
         for scenario in worst_first(result)
     ]
-    return environment.get_template("report.html.j2").render(
-        result=result,
-        spoken=_SPOKEN,
-        headline=headline(result),
-        columns=columns,
-        promises=_PROMISES,
-        rows=[_row(numbers[id(scenario)], scenario, columns) for scenario in result.scenarios],
-        sections=sections,
-        first=next((section for section in sections if section.scenario.outcome != "held" and section.findings), None),
-        steps_max=STEPS_MAX,
-        faithful=lambda command: visible(command, COMMAND_LENGTH_MAX) == command,
+    return (
+        timeline.environment()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            spoken=_SPOKEN,
+            headline=headline(result),
+            columns=columns,
+            promises=_PROMISES,
+            rows=[_row(numbers[id(scenario)], scenario, columns) for scenario in result.scenarios],
+            sections=sections,
+            first=next(
+                (section for section in sections if section.scenario.outcome != "held" and section.findings), None
+            ),
+            steps_max=STEPS_MAX,
+            faithful=lambda command: visible(command, COMMAND_LENGTH_MAX) == command,
+        )
     )
 
 

@@ -1,5 +1,7 @@
 """The report as JUnit XML, for a CI's test tab: a scenario is a testsuite, a guarantee a testcase."""
 
+from typing import Any
+
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from harness.report.markdown import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
@@ -7,13 +9,15 @@ from harness.result import GuaranteeResult, Result, ScenarioResult
 
 WITNESSES_MAX = 50
 
+# What junitparser makes is held as Any here: its classes are typed, their methods are not.
+
 
 def render(result: Result) -> str:
     """Well-formed XML 1.0 whatever the subject's text holds. Green only if the whole result held.
 
     Violated is a failure, unknown an error of type "unknown"; each message ends with the command that repeats it.
     """
-    report = JUnitXml(visible(f"jobproof: {result.subject}", NAME_LENGTH_MAX))
+    report: Any = JUnitXml(visible(f"jobproof: {result.subject}", NAME_LENGTH_MAX))
     suites = [(_suite(result, scenario), scenario.seconds) for scenario in result.scenarios]
     worst = {scenario.outcome for scenario in result.scenarios}
     if result.outcome != "held" and result.outcome not in worst:
@@ -28,8 +32,8 @@ def render(result: Result) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{report.tostring().decode()}\n'
 
 
-def _suite(result: Result, scenario: ScenarioResult) -> TestSuite:
-    suite = TestSuite(visible(scenario.name, NAME_LENGTH_MAX))
+def _suite(result: Result, scenario: ScenarioResult) -> Any:
+    suite: Any = TestSuite(visible(scenario.name, NAME_LENGTH_MAX))
     if result.began:
         suite.timestamp = visible(result.began, NAME_LENGTH_MAX)
     suite.add_property("seed", str(result.seed))
@@ -47,8 +51,8 @@ def _suite(result: Result, scenario: ScenarioResult) -> TestSuite:
     return suite
 
 
-def _case(scenario: ScenarioResult, guarantee: GuaranteeResult) -> TestCase:
-    case = TestCase(visible(guarantee.guarantee, NAME_LENGTH_MAX), visible(scenario.name, NAME_LENGTH_MAX))
+def _case(scenario: ScenarioResult, guarantee: GuaranteeResult) -> Any:
+    case: Any = TestCase(visible(guarantee.guarantee, NAME_LENGTH_MAX), visible(scenario.name, NAME_LENGTH_MAX))
     if guarantee.status == "held":
         return case
     repeat = f"repeat with: {visible(scenario.replay, COMMAND_LENGTH_MAX)}"
@@ -71,13 +75,13 @@ def _case(scenario: ScenarioResult, guarantee: GuaranteeResult) -> TestCase:
     return case
 
 
-def _unjudged(because: str, replay: str) -> TestSuite:
-    suite = TestSuite("run")
+def _unjudged(because: str, replay: str) -> Any:
+    suite: Any = TestSuite("run")
     suite.append(_not_passed("outcome", "run", because, replay))
     return suite
 
 
-def _not_passed(name: str, of: str, because: str, replay: str) -> TestCase:
-    case = TestCase(name, visible(of, NAME_LENGTH_MAX))
+def _not_passed(name: str, of: str, because: str, replay: str) -> Any:
+    case: Any = TestCase(name, visible(of, NAME_LENGTH_MAX))
     case.append(Error(f"{because}; repeat with: {visible(replay, COMMAND_LENGTH_MAX)}", "unknown"))
     return case

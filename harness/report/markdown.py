@@ -4,17 +4,18 @@ Also home of `visible`, with which every report takes the teeth out of text that
 """
 
 import re
+import unicodedata
 
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
 
 NAME_LENGTH_MAX = 120
+HEADLINE_NAME_LENGTH_MAX = 60
 SENTENCE_LENGTH_MAX = 700
 COMMAND_LENGTH_MAX = 2000
 WITNESSES_MAX = 20
 
 _CELL: dict[Outcome, str] = {"held": "held", "violated": "**VIOLATED**", "unknown": "*unknown*"}
 _WORST_FIRST: tuple[Outcome, ...] = ("violated", "unknown", "held")
-_FIRST_PRINTABLE, _DELETE = 0x20, 0x7F
 
 # What Markdown or a Markdown host gives a meaning to. "@" calls people by name on GitHub even when it is escaped, so a
 # zero-width space follows it; "://" and "www." become links without being asked.
@@ -33,9 +34,8 @@ _SPECIAL_PATTERN = re.compile(
 def visible(text: str, limit: int = SENTENCE_LENGTH_MAX) -> str:
     """One line of printable characters, at most `limit` of the text's own and then how long the whole is.
 
-    Control characters are shown as their Unicode pictures (␀, ␛), a line's end as ⏎, and whatever else does not print
-    (direction overrides, zero-width characters, lone surrogates, non-characters) as ⟨U+202E⟩. What comes out is valid in
-    HTML and XML 1.0, still to be escaped there.
+    A line's end is shown as ↵; what does not print (control characters, direction overrides, zero-width characters,
+    lone surrogates, non-characters) as ⟨U+202E⟩. The result is valid in HTML and XML 1.0, once escaped.
     """
     shown = "".join(map(_visible, text[:limit].replace("\r\n", "\n")))
     return shown if len(text) <= limit else f"{shown}… ({len(text)} characters in all)"
@@ -45,12 +45,10 @@ def _visible(character: str) -> str:
     if character.isprintable():
         return character
     if character == "\n":
-        return "⏎"
-    if character == "\t" or character.isspace() and ord(character) > _DELETE and character not in "\x85\u2028\u2029":
+        return "↵"
+    if character == "\t" or unicodedata.category(character) == "Zs":
         return " "
-    if ord(character) < _FIRST_PRINTABLE:
-        return chr(0x2400 + ord(character))
-    return "␡" if ord(character) == _DELETE else f"⟨U+{ord(character):04X}⟩"
+    return f"⟨U+{ord(character):04X}⟩"
 
 
 def guarantees_of(result: Result) -> tuple[str, ...]:
@@ -76,18 +74,19 @@ def counted(count: int, noun: str) -> str:
 
 
 def headline(result: Result) -> str:
-    """The outcome in one sentence. Raw: the subject's name is in it."""
+    """The outcome in one sentence, visible and short, still to be escaped: the subject's name is in it."""
+    subject = visible(result.subject, HEADLINE_NAME_LENGTH_MAX) or "the subject"
     scenarios = counted(len(result.scenarios), "scenario")
     if result.outcome == "held":
-        return f"{result.subject} held every guarantee in {scenarios}."
+        return f"{subject} held every guarantee in {scenarios}."
     found = [scenario for scenario in result.scenarios if scenario.outcome == result.outcome]
     kinds = {each.guarantee for scenario in found for each in scenario.guarantees if each.status == result.outcome}
     where = f"in {len(found)} of {scenarios}"
     if result.outcome == "violated":
-        return f"{result.subject} violated {counted(len(kinds), 'guarantee')} {where}."
+        return f"{subject} violated {counted(len(kinds), 'guarantee')} {where}."
     if not found:
-        return f"{result.subject} could not be judged: no scenario was run."
-    return f"{result.subject} could not be judged {where}. Unknown is not a pass."
+        return f"{subject} could not be judged: no scenario was run."
+    return f"{subject} could not be judged {where}. Unknown is not a pass."
 
 
 def render(result: Result) -> str:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +16,6 @@ from harness.checkers import GUARANTEES
 from harness.exit_codes import ExitCode, exit_code
 from harness.plan import Plans
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
-
-if TYPE_CHECKING:
-    from harness.services.broker import BrokerServer
 
 Listener = Callable[[str, ScenarioResult | None], None]
 
@@ -42,7 +38,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def progress(plans: Plans, *, server: "BrokerServer", lanes: int, quiet: bool) -> Iterator[Listener]:
+def progress(plans: Plans, *, broker: str, lanes: int, quiet: bool) -> Iterator[Listener]:
     """A line for each scenario as it ends, on stderr when stdout is for a program, and what runs now on a terminal."""
     out = console(stderr=quiet)
     subject = plans.plans[0].contract.name
@@ -50,7 +46,7 @@ def progress(plans: Plans, *, server: "BrokerServer", lanes: int, quiet: bool) -
     out.print(
         Text(
             f"jobproof {__version__}: {subject}{bug}, {len(plans.plans)} scenarios in {lanes} lanes, "
-            f"{server.version} from {server.found}, seed {plans.seed}"
+            f"{broker}, seed {plans.seed}"
         )
     )
     running: dict[str, float] = {}

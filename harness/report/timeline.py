@@ -1,12 +1,13 @@
 """One scenario's history as inline SVG: who did what, in which order, while which fault lasted.
 
 Lanes from top to bottom: harness, nemesis, broker, one for each worker, ledger. The x axis is the order of the events;
-time stretches it, but a pause takes little room however long it was, and says how long. No script, no outside reference.
+time stretches it, but a pause takes little room however long it was, and says how long. No script, no request.
 """
 
 import bisect
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Final
 
@@ -41,7 +42,7 @@ from harness.events import (
     RunAborted,
 )
 from harness.history import History
-from harness.report.markdown import visible
+from harness.report.markdown import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
 from harness.report.words import sentence
 from harness.result import Outcome
 
@@ -125,14 +126,20 @@ class Drawing(Struct, frozen=True, kw_only=True):
     drawn: int
 
 
+@cache
 def environment() -> Environment:
-    return Environment(
+    """For every template of this package: escaping, no undefined names, and filters that make hostile text visible."""
+    made = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["name"] = lambda text: visible(text, NAME_LENGTH_MAX)
+    made.filters["sentence"] = visible
+    made.filters["command"] = lambda text: visible(text, COMMAND_LENGTH_MAX)
+    return made
 
 
 def key_of(event: Event) -> tuple[str, int, str]:
@@ -224,16 +231,14 @@ def _choose(
 ) -> tuple[list[int], tuple[str, ...]]:
     """The indexes of the events to draw, rising, and the lanes that they are in, from top to bottom."""
     important = [index for index, event in enumerate(events) if key_of(event) in witnesses]
-    near = important or [index for index, event in enumerate(events) if isinstance(event, _NEMESIS)] or [0]
+    # Faults come next, but a run with very many of them must not be drawn as nothing else.
+    faults = [index for index, event in enumerate(events) if isinstance(event, _NEMESIS)][: EVENTS_MAX // 4]
+    near = important or faults or [0]
+    first = dict.fromkeys(important, 0) | {index: 1 for index in faults if index not in important}
 
     def rank(index: int) -> tuple[int, int]:
-        event = events[index]
-        if key_of(event) in witnesses:
-            return 0, index
-        if isinstance(event, _NEMESIS):
-            return 1, index
         at = bisect.bisect(near, index)
-        return 2, min(abs(index - each) for each in near[max(at - 1, 0) : at + 1])
+        return first.get(index, 2), min(abs(index - each) for each in near[max(at - 1, 0) : at + 1])
 
     workers = dict.fromkeys(_lane(events[index]) for index in sorted(range(len(events)), key=rank))
     shown = [name for name in workers if name.startswith("3:")][:WORKERS_MAX]

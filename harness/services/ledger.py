@@ -27,7 +27,7 @@ import h11
 import msgspec
 
 from harness.codec import digest, encode
-from harness.contract import Extractor
+from harness.contract import SECRET_HEADERS, Extractor
 from harness.downstream import ErrorStatus, Late, ReplyLost, Rule
 from harness.events import (
     AnswerScripted,
@@ -42,7 +42,6 @@ from harness.services.gate import ask
 
 BODY_BYTES_KEPT = 64 * 1024
 BODY_BYTES_MAX = 32 * 1024 * 1024
-SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 # What differs between two sendings of the same thing is not part of its content.
 _CONTENT_HEADERS = frozenset({"content-type"})
 

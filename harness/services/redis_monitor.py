@@ -47,6 +47,7 @@ class RedisMonitor:
         self._token = 0
         self._heard_token = 0
         self._ended = False
+        self.ended_by = ""
         pool = client.connection_pool
         self._connection = pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None})
         self._connection.connect()
@@ -83,8 +84,9 @@ class RedisMonitor:
                         self._changed.notify_all()
                 elif words:
                     self._listener(client, words)
-        except (redis.RedisError, OSError, ValueError, AttributeError):
-            pass  # the server or the connection ended; told by `sync`
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        except Exception as error:  # the server or the connection ended, or the listener failed: told by `sync`
+            self.ended_by = f"{type(error).__name__}: {error}"
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()

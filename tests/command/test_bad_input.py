@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import JobproofCommand
+from tests.conftest import JobproofCommand, Ran
 
 
-def refused(ran) -> str:
+def refused(ran: Ran) -> str:
     """The one line that was said, after checking that there was just one."""
     assert ran.code == 2, ran.out + ran.err
     assert ran.out == ""
@@ -74,8 +74,11 @@ def test_a_broker_that_is_none_is_refused_by_its_variable(jobproof: JobproofComm
         ("raise SystemExit(0)", ":1: SystemExit"),
         ("", "CONTRACT must be a harness.contract.Contract; it is not defined"),
         ("CONTRACT = {}", "it is a dict"),
-        ("from harness.contract import *\nTask(name='t', inputs=(), effects=(), promise=None, attempts_max=1,"
-         " wait_seconds_max=1)", ":2: Task('t'): inputs is empty"),
+        (
+            "from harness.contract import *\nTask(name='t', identity='', inputs=(), effects=(), promise=None, "
+            "attempts_max=1, wait_seconds_max=1)",
+            ":2: Task('t'): inputs is empty",
+        ),
         ("from harness.contract import *\n\nJsonField('invoice')", ":3: JsonField('invoice')"),
         ("import os\nos._exit(3)", "its process ended with exit code 3"),
         ("print('x' * 10**6)", "it is not defined"),

@@ -80,5 +80,3 @@ def ledger(lane: Lane) -> Iterator[RunningLedger]:
         log=lane.directory / "ledger.jsonl",
     )
     gate.close()
-
-

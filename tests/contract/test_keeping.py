@@ -89,9 +89,7 @@ def test_when_harness_and_keeper_are_both_killed_the_next_session_sweeps_up(tmp_
         "    print(pid, session._keeper.pid, session.directory, flush=True)\n    time.sleep(60)\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    harness = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    harness = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
     assert harness.stdout is not None
     sleeper, keeper, directory = harness.stdout.readline().split()
     psutil.Process(int(keeper)).kill()

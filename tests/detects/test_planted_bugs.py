@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.checkers import GUARANTEES
+from harness.contract import PlantedBug
 from reference_worker import bugs
 from reference_worker.contract import CONTRACT
 from scenarios import CATALOGUE
@@ -15,7 +16,9 @@ BUGS = CONTRACT.planted_bugs
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
-def test_a_planted_bug_violates_its_guarantee_and_nothing_outside_its_list(bug, jobproof: JobproofCommand) -> None:
+def test_a_planted_bug_violates_its_guarantee_and_nothing_outside_its_list(
+    bug: PlantedBug, jobproof: JobproofCommand
+) -> None:
     ran = jobproof("run", "--bug", bug.name, "--seed", "11", out=True)
 
     assert ran.code == 1, ran.out + ran.err

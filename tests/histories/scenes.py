@@ -26,8 +26,9 @@ KEY = Header("Idempotency-Key")
 def task(name: str, request: str, promise: Promise) -> Task:
     return Task(
         name=name,
+        identity="{id}",
         inputs=({"id": f"{name}-a"}, {"id": f"{name}-b"}),
-        effects=(Effect(request=request, belongs_to=JsonField("/id"), identity="{id}"),),
+        effects=(Effect(request=request, belongs_to=JsonField("/id")),),
         promise=promise,
         attempts_max=3,
         wait_seconds_max=20.0,

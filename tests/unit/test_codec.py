@@ -48,8 +48,9 @@ CONTRACT = Contract(
     tasks=(
         Task(
             name="t1",
+            identity="{id}",
             inputs=({"id": 1, "deep": {"er": [None, "ü"]}}, {"id": 2, "deep": {}}),
-            effects=(Effect(request="POST /x*", belongs_to=JsonField("/a~1b"), identity="{id}"),),
+            effects=(Effect(request="POST /x*", belongs_to=JsonField("/a~1b")),),
             promise=EffectivelyOnce(key=Header("K")),
             attempts_max=1,
             wait_seconds_max=0.5,
@@ -57,16 +58,18 @@ CONTRACT = Contract(
         ),
         Task(
             name="t2",
+            identity="one",
             inputs=({},),
-            effects=(Effect(request="PUT /y", belongs_to=Header("X"), identity="one"),),
+            effects=(Effect(request="PUT /y", belongs_to=Header("X")),),
             promise=AtLeastOnce(key=JsonField("/k")),
             attempts_max=1,
             wait_seconds_max=1.0,
         ),
         Task(
             name="t3",
+            identity="one",
             inputs=({},),
-            effects=(Effect(request="PUT /z", belongs_to=Header("X"), identity="one"),),
+            effects=(Effect(request="PUT /z", belongs_to=Header("X")),),
             promise=AtMostOnce(),
             attempts_max=1,
             wait_seconds_max=1.0,

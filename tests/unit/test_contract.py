@@ -25,12 +25,13 @@ from harness.contract import (
 
 
 def effect(**changes: Any) -> Effect:
-    return Effect(**{"request": "POST /mails", "belongs_to": JsonField("/id"), "identity": "{id}", **changes})
+    return Effect(**{"request": "POST /mails", "belongs_to": JsonField("/id"), **changes})
 
 
 def task(**changes: Any) -> Task:
     fields = {
         "name": "mail",
+        "identity": "{id}",
         "inputs": ({"id": 1}, {"id": 2}),
         "effects": (effect(),),
         "promise": AtMostOnce(),
@@ -75,12 +76,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a time that is no number": (lambda: task(wait_seconds_max=float("nan")), "wait_seconds_max is nan"),
     "two inputs with one identity": (lambda: task(inputs=({"id": 1}, {"id": "1"})), "same identity"),
     "an identity of an argument that is not there": (
-        lambda: task(effects=(effect(identity="{invoice}"),)),
+        lambda: task(identity="{invoice}"),
         "cannot be filled",
     ),
-    "an identity by position": (lambda: task(effects=(effect(identity="{}"),)), "cannot be filled"),
-    "an identity that is no template": (lambda: task(effects=(effect(identity="{id"),)), "cannot be filled"),
-    "an identity that looks into a number": (lambda: task(effects=(effect(identity="{id[0]}"),)), "cannot be filled"),
+    "an identity by position": (lambda: task(identity="{}"), "cannot be filled"),
+    "an identity that is no template": (lambda: task(identity="{id"), "cannot be filled"),
+    "an identity that looks into a number": (lambda: task(identity="{id[0]}"), "cannot be filled"),
     "a worker with a path for a name": (lambda: Worker(name="../w"), "names files"),
     "a worker without a name": (lambda: Worker(name=""), "names files"),
     "a worker without a pool": (lambda: Worker(name="w", concurrency=0), "concurrency is 0"),
@@ -130,14 +131,9 @@ def test_an_unknown_placeholder_is_refused_wherever_one_may_stand(make: Callable
         make()
 
 
-def test_effects_of_one_task_that_would_know_their_job_by_different_identities_are_refused() -> None:
-    # A job has one identity, filled from its first effect: requests matched by another would never be attributed,
-    # neither in the run nor in its twin, and nobody would miss them.
-    with pytest.raises(ContractError):
-        task(
-            inputs=({"id": 1, "customer": "x"}, {"id": 2, "customer": "y"}),
-            effects=(effect(), effect(request="POST /calls", belongs_to=JsonField("/who"), identity="{customer}")),
-        )
+def test_a_header_that_the_record_masks_cannot_be_what_something_is_recognised_by() -> None:
+    with pytest.raises(ContractError, match="secret"):
+        Header("X-Api-Key")
 
 
 def test_a_contract_that_is_read_back_is_judged_as_strictly_as_one_that_is_written() -> None:

@@ -26,8 +26,9 @@ from harness.history import History, extract, merge, owner_of
 def task(name: str, request: str) -> Task:
     return Task(
         name=name,
+        identity="{id}",
         inputs=({"id": 1}, {"id": 2}),
-        effects=(Effect(request=request, belongs_to=JsonField("/id"), identity="{id}"),),
+        effects=(Effect(request=request, belongs_to=JsonField("/id")),),
         promise=AtMostOnce(),
         attempts_max=1,
         wait_seconds_max=1,

@@ -28,7 +28,8 @@ def task(name: str, **changes: Any) -> Task:
     fields = {
         "name": name,
         "inputs": tuple({"id": f"{name}-{number}"} for number in range(5)),
-        "effects": (Effect(request=f"POST /{name}", belongs_to=JsonField("/id"), identity="{id}"),),
+        "identity": "{id}",
+        "effects": (Effect(request=f"POST /{name}", belongs_to=JsonField("/id")),),
         "promise": AtMostOnce(),
         "attempts_max": 1,
         "wait_seconds_max": 1.0,

@@ -26,8 +26,9 @@ CONTRACT = Contract(
     tasks=(
         Task(
             name="t",
+            identity="one",
             inputs=({},),
-            effects=(Effect(request="POST /x", belongs_to=Header("X"), identity="one"),),
+            effects=(Effect(request="POST /x", belongs_to=Header("X")),),
             promise=AtMostOnce(),
             attempts_max=1,
             wait_seconds_max=1,

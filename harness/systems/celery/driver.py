@@ -281,7 +281,7 @@ class CeleryDriver:
         vanished: drained says nothing about where it went.
         """
         if not self.monitor.sync():
-            return "the broker's command stream has ended"
+            return f"the broker's command stream has ended ({self.monitor.ended_by or 'it is too slow'})"
         self.tap.settle()
         pending = self.tap.pending()
         with self._lock:

@@ -118,8 +118,8 @@ class Tap:
     def _settle_removed(self, client: str) -> None:
         tag = self._removed.pop(client, None)
         entry = self._tracked.get(tag) if tag is not None else None
-        if tag is None or entry is None or entry.state == SETTLED:
-            return
+        if tag is None or entry is None or entry.state != DELIVERED:
+            return  # a sweep has given it back meanwhile: this removed nothing
         entry.state = SETTLED
         self.acknowledged[entry.message] += 1
         self._record(Acknowledged(message=entry.message, delivery_tag=tag))
@@ -136,7 +136,7 @@ def _envelope(value: bytes) -> tuple[str, MessageId, bytes] | None:
         headers = envelope.get("headers") or {}
         message = MessageId(str(headers.get("id") or properties.get("correlation_id") or ""))
         return str(properties["delivery_tag"]), message, _body(envelope, properties)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -156,5 +156,5 @@ def _message_in_unacked(value: bytes) -> MessageId:
     try:
         payload = json.loads(value)[0]
         return MessageId(str((payload.get("headers") or {}).get("id") or ""))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return MessageId("")

@@ -9,8 +9,9 @@ CONTRACT = Contract(
     tasks=(
         Task(
             name="pings.ping",
+            identity="{host}",
             inputs=({"host": "a"}, {"host": "b"}),
-            effects=(Effect(request="PUT /ping/*", belongs_to=JsonField("/host"), identity="{host}"),),
+            effects=(Effect(request="PUT /ping/*", belongs_to=JsonField("/host")),),
             promise=EffectivelyOnce(key=Header("X-Ping")),
             attempts_max=8,
             wait_seconds_max=15.0,
