@@ -21,6 +21,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 WAIT_SECONDS_LIMIT = 86_400
 # Their values never reach the record, so nothing can be recognised by them.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+RESERVED_SOURCES = frozenset({"harness", "nemesis", "broker", "ledger", "observer", "baseline", "agent"})
 PLACEHOLDERS = frozenset({"broker_url", "ledger_url", "directory"})
 
 
@@ -163,6 +164,8 @@ class Worker(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not _PLAIN_NAME.fullmatch(self.name):
             raise ContractError(f"Worker(name={self.name!r}): expected letters, digits, '-' and '_' (it names files)")
+        if self.name in RESERVED_SOURCES:
+            raise ContractError(f"Worker(name={self.name!r}): the record has a log of that name already; take another")
         if self.concurrency < 1:
             raise ContractError(f"Worker({self.name!r}): concurrency is {self.concurrency}; it must be at least 1")
 

@@ -2,7 +2,7 @@ from collections import Counter
 
 from msgspec import Struct
 
-from harness.checkers.base import Finding, cannot_judge, named
+from harness.checkers.base import Finding, cannot_judge, named, plural
 from harness.events import Event, MessageDoubled
 from harness.history import History
 from harness.verdict import held, unknown, violated
@@ -32,4 +32,4 @@ class AttemptsBounded(Struct, frozen=True):
             return unjudged
         if unseen := [job for job, starts in history.attempts.items() if not starts and history.effects[job]]:
             return unknown(f"the probe saw no attempt of {named(unseen)}, which had its effect: its log is incomplete")
-        return held(f"at most {most} attempts of one job")
+        return held(f"at most {plural(most, 'attempt')} of one job")

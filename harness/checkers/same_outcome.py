@@ -80,4 +80,6 @@ def _rows_difference(recorded: StateRecorded, usual: tuple[tuple[object, ...], .
     extra = list((Counter(recorded.rows) - Counter(usual)).elements())
     missing = list((Counter(usual) - Counter(recorded.rows)).elements())
     parts = [f"has {row!r}" for row in extra[:1]] + [f"lacks {row!r}" for row in missing[:1]]
-    return f"table {recorded.table} {' and '.join(parts)} ({len(extra)} rows too many, {len(missing)} missing)"
+    return (
+        f"table {recorded.table} {' and '.join(parts)} ({plural(len(extra), 'row')} too many, {len(missing)} missing)"
+    )

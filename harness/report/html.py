@@ -9,14 +9,8 @@ from msgspec import Struct
 from harness.checkers import CATALOGUE
 from harness.history import History
 from harness.report import timeline
-from harness.report.markdown import (
-    COMMAND_LENGTH_MAX,
-    guarantees_of,
-    headline,
-    told_together,
-    visible,
-    worst_first,
-)
+from harness.report.summary import guarantees_of, headline, told_together, worst_first
+from harness.report.visible import COMMAND_LENGTH_MAX, visible
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult, Witness
 
 WITNESSES_MAX: Final = 100

@@ -4,7 +4,7 @@ from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from harness.report.markdown import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
+from harness.report.visible import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
 from harness.result import GuaranteeResult, Result, ScenarioResult
 
 WITNESSES_MAX = 50

@@ -1,21 +1,14 @@
-"""The report as GitHub-flavoured Markdown, for a pull request or a chat: the outcome, the matrix, what did not hold.
-
-Also home of `visible`, with which every report takes the teeth out of text that comes from the subject.
-"""
+"""The report as GitHub-flavoured Markdown, for a pull request or a chat: the outcome, the matrix, what did not hold."""
 
 import re
-import unicodedata
 
-from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
+from harness.report.summary import guarantees_of, headline, told_together, worst_first
+from harness.report.visible import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, SENTENCE_LENGTH_MAX, visible
+from harness.result import Outcome, Result, ScenarioResult
 
-NAME_LENGTH_MAX = 120
-HEADLINE_NAME_LENGTH_MAX = 60
-SENTENCE_LENGTH_MAX = 700
-COMMAND_LENGTH_MAX = 2000
 WITNESSES_MAX = 20
 
 _CELL: dict[Outcome, str] = {"held": "held", "violated": "**VIOLATED**", "unknown": "*unknown*"}
-_WORST_FIRST: tuple[Outcome, ...] = ("violated", "unknown", "held")
 
 # What Markdown or a Markdown host gives a meaning to. "@" calls people by name on GitHub even when it is escaped, so a
 # zero-width space follows it; "://" and "www." become links without being asked.
@@ -29,64 +22,6 @@ _SPECIAL = {
 _SPECIAL_PATTERN = re.compile(
     "|".join(re.escape(part) for part in sorted(_SPECIAL, key=len, reverse=True)), re.IGNORECASE
 )
-
-
-def visible(text: str, limit: int = SENTENCE_LENGTH_MAX) -> str:
-    """One line of printable characters, at most `limit` of the text's own and then how long the whole is.
-
-    A line's end is shown as ↵; what does not print (control characters, direction overrides, zero-width characters,
-    lone surrogates, non-characters) as ⟨U+202E⟩. The result is valid in HTML and XML 1.0, once escaped.
-    """
-    shown = "".join(map(_visible, text[:limit].replace("\r\n", "\n")))
-    return shown if len(text) <= limit else f"{shown}… ({len(text)} characters in all)"
-
-
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character == "\n":
-        return "↵"
-    if character == "\t" or unicodedata.category(character) == "Zs":
-        return " "
-    return f"⟨U+{ord(character):04X}⟩"
-
-
-def guarantees_of(result: Result) -> tuple[str, ...]:
-    """The columns of the matrix: every guarantee that was put to the test, in the order of the verdicts."""
-    longest_first = sorted(result.scenarios, key=lambda scenario: -len(scenario.guarantees))
-    return tuple(dict.fromkeys(each.guarantee for scenario in longest_first for each in scenario.guarantees))
-
-
-def worst_first(result: Result) -> tuple[ScenarioResult, ...]:
-    return tuple(sorted(result.scenarios, key=lambda scenario: _WORST_FIRST.index(scenario.outcome)))
-
-
-def told_together(scenario: ScenarioResult) -> tuple[tuple[GuaranteeResult, ...], ...]:
-    """The guarantees, worst first, and those together that have the same verdict for the same reason."""
-    groups: dict[object, list[GuaranteeResult]] = {}
-    for each in sorted(scenario.guarantees, key=lambda each: _WORST_FIRST.index(each.status)):
-        groups.setdefault((each.status, each.because, each.witnesses), []).append(each)
-    return tuple(map(tuple, groups.values()))
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def headline(result: Result) -> str:
-    """The outcome in one sentence, visible and short, still to be escaped: the subject's name is in it."""
-    subject = visible(result.subject, HEADLINE_NAME_LENGTH_MAX) or "the subject"
-    scenarios = counted(len(result.scenarios), "scenario")
-    if result.outcome == "held":
-        return f"{subject} held every guarantee in {scenarios}."
-    found = [scenario for scenario in result.scenarios if scenario.outcome == result.outcome]
-    kinds = {each.guarantee for scenario in found for each in scenario.guarantees if each.status == result.outcome}
-    where = f"in {len(found)} of {scenarios}"
-    if result.outcome == "violated":
-        return f"{subject} violated {counted(len(kinds), 'guarantee')} {where}."
-    if not found:
-        return f"{subject} could not be judged: no scenario was run."
-    return f"{subject} could not be judged {where}. Unknown is not a pass."
 
 
 def render(result: Result) -> str:

@@ -15,6 +15,8 @@ from harness import __version__
 from harness.checkers import GUARANTEES
 from harness.exit_codes import ExitCode, exit_code
 from harness.plan import Plans
+from harness.report.summary import told_together
+from harness.report.visible import visible
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
 
 Listener = Callable[[str, ScenarioResult | None], None]
@@ -47,7 +49,8 @@ def progress(plans: Plans, *, broker: str, lanes: int, quiet: bool) -> Iterator[
         Text(
             f"jobproof {__version__}: {subject}{bug}, {len(plans.plans)} scenarios in {lanes} lanes, "
             f"{broker}, seed {plans.seed}"
-        )
+        ),
+        soft_wrap=True,
     )
     running: dict[str, float] = {}
     lock = threading.Lock()
@@ -78,8 +81,9 @@ def show(result: Result, *, directory: Path | None) -> None:
     out.print()
     out.print(_table(result))
     for scenario in result.scenarios:
-        for alike in _alike(scenario):
-            _explain(out, scenario, alike)
+        for alike in told_together(scenario):
+            if alike[0].status != "held":
+                _explain(out, scenario, alike)
     out.print()
     if directory is not None:
         out.print(Text(f"report: {directory / 'report.html'}"), soft_wrap=True)
@@ -110,31 +114,17 @@ def _table(result: Result) -> Table:
     return table
 
 
-def _alike(scenario: ScenarioResult) -> list[list[GuaranteeResult]]:
-    """What did not hold, with the guarantees that share one reason told together."""
-    groups: dict[tuple[str, str], list[GuaranteeResult]] = {}
-    for guarantee in scenario.guarantees:
-        if guarantee.status != "held":
-            groups.setdefault((guarantee.status, guarantee.because), []).append(guarantee)
-    return list(groups.values())
-
-
-def _explain(out: Console, scenario: ScenarioResult, alike: list[GuaranteeResult]) -> None:
+def _explain(out: Console, scenario: ScenarioResult, alike: tuple[GuaranteeResult, ...]) -> None:
     guarantee = alike[0]
     head = Text(f"\n{', '.join(each.guarantee for each in alike)} ", style="bold")
     head.append(guarantee.status.upper(), style=_STYLE[guarantee.status])
     head.append(f" in {scenario.name}", style="bold")
     out.print(head)
-    out.print(Text(f"  {_plain(guarantee.because)}"))
+    out.print(Text(f"  {visible(guarantee.because)}"))
     for step in scenario.steps:
-        out.print(Text(f"  step: {_plain(step)}", style="dim"))
+        out.print(Text(f"  step: {visible(step)}", style="dim"))
     for witness in guarantee.witnesses[:_WITNESSES_SHOWN]:
-        out.print(Text(f"  {witness.at:7.3f} s  {witness.source}:{witness.seq}  {_plain(witness.says)}"))
+        out.print(Text(f"  {witness.at:7.3f} s  {witness.source}:{witness.seq}  {visible(witness.says)}"))
     if len(guarantee.witnesses) > _WITNESSES_SHOWN:
         out.print(Text(f"  and {len(guarantee.witnesses) - _WITNESSES_SHOWN} more witnesses in the report"))
     out.print(Text(f"  repeat with: {scenario.replay}"), soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    """A subject's text without what a terminal would obey: control characters and escape sequences."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

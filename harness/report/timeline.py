@@ -42,7 +42,7 @@ from harness.events import (
     RunAborted,
 )
 from harness.history import History
-from harness.report.markdown import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
+from harness.report.visible import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
 from harness.report.words import sentence
 from harness.result import Outcome
 

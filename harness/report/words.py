@@ -42,6 +42,10 @@ def short(identifier: str, length: int = 8) -> str:
     return identifier if len(identifier) <= length + 4 else f"{identifier[:length]}…"
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each kind of event, nothing else
     match event:
         case RunBegan():
@@ -57,14 +61,15 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
         case FaultBegan():
             return f"step {event.step + 1} began: {event.fault}"
         case FaultLanded():
-            met = f", while {', '.join(event.jobs)} was in flight" if event.jobs else ""
+            were = "was" if len(event.jobs) == 1 else "were"
+            met = f", while {' and '.join(event.jobs)} {were} in flight" if event.jobs else ""
             return f"step {event.step + 1} landed on {', '.join(event.targets)}{met}"
         case FaultMissed():
             return f"step {event.step + 1} did not land: {event.because}"
         case FaultEnded():
             return f"step {event.step + 1} was healed"
         case RedeliveryForced():
-            return f"redelivery of {len(event.messages)} unacknowledged messages was brought forward"
+            return f"redelivery was brought forward of {_counted(len(event.messages), 'unacknowledged message')}"
         case MessageDoubled():
             return f"the message of {event.job} was queued a second time, byte for byte"
         case NodeStarted():
@@ -78,7 +83,7 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
         case DeadLettered():
             return f"a dead letter for message {short(event.message)} ({event.body_bytes} bytes): {event.reason}"
         case StateRecorded():
-            return f"table {event.table} held {len(event.rows)} rows"
+            return f"table {event.table} held {_counted(len(event.rows), 'row')}"
         case BaselineRecorded():
             return "the fault-free twin's end was noted"
         case RunAborted():

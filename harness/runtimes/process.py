@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,21 +184,23 @@ class LocalSystem:
                 doomed += doomed[0].children(recursive=True)
             case Target.MAIN | Target.GROUP:
                 doomed = [main, *below]
-        clients = self.driver.connections_of([process.pid for process in doomed])
-        held = self.driver.in_flight(clients) if target is not Target.CHILD else ()
-        met = tuple(dict.fromkeys(([arrival.job] if arrival is not None and arrival.job else []) + list(held)))
         name = node.worker.name
-        match target:
-            case Target.CHILD:
-                os.kill(child or 0, signal.SIGKILL)
-                hit = (f"pool child {child} of worker {name!r}",)
-            case Target.MAIN:
-                os.kill(node.pid, signal.SIGKILL)
-                hit = (f"main process {node.pid} of worker {name!r}",)
-            case Target.GROUP:
-                os.killpg(node.pid, signal.SIGKILL)
-                hit = (f"process group {node.pid} of worker {name!r} ({len(doomed)} processes)",)
-        self._await_gone(doomed, clients)
+        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
+        with self.driver.nothing_in_between() if target is not Target.CHILD else nullcontext():
+            clients = self.driver.connections_of([process.pid for process in doomed])
+            held = self.driver.in_flight(clients) if target is not Target.CHILD else ()
+            match target:
+                case Target.CHILD:
+                    os.kill(child or 0, signal.SIGKILL)
+                    hit = (f"pool child {child} of worker {name!r}",)
+                case Target.MAIN:
+                    os.kill(node.pid, signal.SIGKILL)
+                    hit = (f"main process {node.pid} of worker {name!r}",)
+                case Target.GROUP:
+                    os.killpg(node.pid, signal.SIGKILL)
+                    hit = (f"process group {node.pid} of worker {name!r} ({len(doomed)} processes)",)
+            met = tuple(dict.fromkeys((*arrived, *held)))
+            self._await_gone(doomed, clients)
         if target is not Target.CHILD:
             node.down = True
             node.dead_clients |= clients

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.report import html
-from harness.report.markdown import visible
+from harness.report.visible import visible
 from tests.browser.conftest import Visit
 from tests.unit.test_reports import HOSTILE, hostile_result, judged, plain, result, sent_twice
 

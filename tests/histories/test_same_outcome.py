@@ -157,7 +157,7 @@ def test_a_row_more_is_another_outcome() -> None:
     )
     answer, because, _ = SameOutcome().check(told)
     assert answer is VIOLATED
-    assert "1 rows too many, 0 missing" in because
+    assert "1 row too many, 0 missing" in because
 
 
 def test_the_order_of_rows_is_no_outcome() -> None:

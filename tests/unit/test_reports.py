@@ -36,7 +36,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.report import html, junit, markdown, timeline
-from harness.report.markdown import visible
+from harness.report.visible import visible
 from harness.result import (
     SCHEMA_VERSION,
     GuaranteeResult,

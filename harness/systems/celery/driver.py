@@ -7,8 +7,8 @@ import sys
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from harness.services.redis_monitor import RedisMonitor
 from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
-from harness.systems.celery.tap import DELIVERED, QUEUED, Keys, Tap
+from harness.systems.celery.tap import DELIVERED, QUEUED, Keys, Tap, Tracked
 from harness.waiting import WaitedInVainError, wait_until
 
 IMPORT_SECONDS_MAX = 60.0
@@ -32,6 +32,7 @@ REQUEST_SECONDS_MAX = 30.0
 # A message that left its list is booked within milliseconds, and an early acknowledged one begins within a second on a
 # busy machine; what has done neither after this long while nothing else moves has vanished.
 VANISHED_SECONDS = 3.0
+PAUSE_MILLISECONDS = 30_000
 _HERE = Path(__file__).parent
 
 
@@ -249,6 +250,37 @@ class CeleryDriver:
         """The connections that the broker still sees."""
         return {str(client["addr"]) for client in self.broker.client.client_list()}
 
+    @contextmanager
+    def nothing_in_between(self) -> Iterator[None]:
+        """While this is entered, no message is in the gap between the broker's pop and the worker's booking of it.
+
+        Redis forgets a message when it hands it out, and kombu books it with its next command: a worker that is killed
+        in between has lost it for ever (W4). That is the transport's loss and not the job's, so a kill that is about
+        something else must not fall there. The broker is told to let every write wait; if a message is in the gap at
+        that moment, it is let go on and asked again.
+
+        :raises WaitedInVainError: each time that was looked, a message was in the gap
+        """
+
+        def paused_outside() -> bool:
+            # It ends by itself, should the harness die.
+            self.broker.client.client_pause(PAUSE_MILLISECONDS, all=False)
+            self.monitor.sync()
+            if not any(self._has_left(entry) for entry in self.tap.pending().values()):
+                return True
+            self.broker.client.client_unpause()
+            return False
+
+        wait_until(paused_outside, within=10, or_else="a message was always between its queue and its booking")
+        try:
+            yield
+        finally:
+            self.broker.client.client_unpause()
+
+    def _has_left(self, entry: Tracked) -> bool:
+        """Whether a message is in no list any more, and not booked as unacknowledged either."""
+        return entry.state == QUEUED and not self._is_listed(entry.queue, entry.raw)
+
     def redeliver(self, clients: set[str]) -> None:
         """Do now what kombu's sweep would do once the visibility timeout of dead workers' messages had passed."""
         self.monitor.sync()
@@ -315,8 +347,9 @@ class CeleryDriver:
 
     def close(self) -> None:
         self.monitor.close()
-        if self._link is not None:
-            self._link.close()
+        for each in (self._lines, self._link):
+            if each is not None:
+                each.close()
 
 
 def _alive(pid: int) -> bool:
