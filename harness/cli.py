@@ -105,12 +105,15 @@ def run_command(
     else:
         chosen = [scenario for scenario in CATALOGUE if planted is None or scenario.name in planted.scenarios]
     seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
+    planned = [each.plan(contract, seed=seed, bug=bug) for each in chosen if each is not FAULT_FREE]
+    idle = [plan.scenario for plan in planned if not plan.steps]
+    if idle and scenarios:
+        raise BadInputError(f"{idle[0]} has nothing to hurt in this contract (retries_max says what a task survives)")
+    for name in idle:
+        click.echo(f"left out: {name} has nothing to hurt in this contract (retries_max)", err=True)
     plans = Plans(
         seed=seed,
-        plans=tuple(
-            scenario.plan(contract, seed=seed, bug=bug)
-            for scenario in (FAULT_FREE, *(each for each in chosen if each is not FAULT_FREE))
-        ),
+        plans=(FAULT_FREE.plan(contract, seed=seed, bug=bug), *(plan for plan in planned if plan.steps)),
         contract_file=str(contract_file) if contract_file is not None else "",
         whole=not scenarios,
         bug=bug,

@@ -104,6 +104,8 @@ class Task(Value, frozen=True, kw_only=True):
     * `identity`: a template over a job's keyword arguments that tells its effects from another's, as `"{invoice_id}"`
     * `inputs`: keyword arguments, one job of the workload each; they must have different identities
     * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
+    * `retries_max`: how often the task itself tries again when its downstream fails; 0: not told, and the scenarios
+      that go to the edge of that budget leave the task out
     * `attempts_max`: how often the body may start for one job, whatever happens: 1 + retries + worker losses
     * `wait_seconds_max`: from enqueued, or the last fault healed, until the job's effect or its dead letter
     """
@@ -116,6 +118,7 @@ class Task(Value, frozen=True, kw_only=True):
     attempts_max: int
     wait_seconds_max: float
     wrong_arguments: dict[str, Any] | None = None
+    retries_max: int = 0
 
     def __post_init__(self) -> None:
         if not self.inputs:

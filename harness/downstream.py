@@ -25,7 +25,17 @@ class Late(Struct, frozen=True, tag="late", kw_only=True):
     seconds: float
 
 
-Answer: TypeAlias = ErrorStatus | ReplyLost | Late
+class Silent(Struct, frozen=True, tag="silent", kw_only=True):
+    """Apply nothing and never answer; the connection stays open until the client gives up."""
+
+
+class Dripping(Struct, frozen=True, tag="dripping", kw_only=True):
+    """Apply, then answer a byte at a time for that long: a client's read timeout never fires."""
+
+    seconds: float
+
+
+Answer: TypeAlias = ErrorStatus | ReplyLost | Late | Silent | Dripping
 
 
 class Rule(Struct, frozen=True, kw_only=True):

@@ -67,6 +67,12 @@ def victims(workload: Workload, random: Random) -> Workload:
     return tuple(random.choice(jobs) for jobs in by_task.values())
 
 
+def budgets(contract: Contract, jobs: Workload) -> dict[JobId, int]:
+    """How many failures of its downstream each job's task promises to survive, of those that promise any."""
+    found = {job.job: task.retries_max for job in jobs if (task := contract.task(job.task)) is not None}
+    return {job: retries for job, retries in found.items() if retries > 0}
+
+
 def dead(workload: Workload, doomed: Workload) -> Workload:
     """The workload, with some jobs expected to end as dead letters."""
     ids = {job.job for job in doomed}

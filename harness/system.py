@@ -87,11 +87,15 @@ class System(Protocol):
         ...
 
     def deliveries(self, job: JobId) -> int:
-        """How often a worker took the job's own message."""
+        """How often a worker took a message of the job's own."""
         ...
 
     def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
         """Until every message of the job has been acknowledged; False if that did not happen in time."""
+        ...
+
+    def wait_body_ended(self, job: JobId, *, within: float) -> bool:
+        """Until one more execution of the job's body than had ended at the call has ended; False if not in time."""
         ...
 
     def double(self, job: JobId) -> None:

@@ -26,7 +26,7 @@ _CLIENT_ERRORS = range(400, 500)
 _TEMPORARY = frozenset({408, 409, 429})
 
 
-def send(mail: Mail, *, url: str, timeout_seconds: float, idempotency_key: str | None) -> None:
+def send(mail: Mail, *, url: str, timeout_seconds: float | None, idempotency_key: str | None) -> None:
     """Hand a mail to the provider; with a key, at most one mail is sent for it whatever happens in between.
 
     :raises TemporaryMailError: nothing is known, or the provider asked to come back

@@ -11,14 +11,14 @@ class Settings:
     broker_url: str
     database_url: str
     mail_url: str
-    mail_timeout_seconds: float = 5.0
+    mail_timeout_seconds: float
     # The visibility timeout is longer than the hard limit and the longest backoff (32 s and a quarter of jitter), so
     # that a message is never handed to a second worker while the first still works or waits on it.
     visibility_timeout_seconds: int = 300
-    soft_limit_seconds: float = 30.0
-    hard_limit_seconds: float = 45.0
+    soft_limit_seconds: float
+    hard_limit_seconds: float
     retries_max: int = 5
-    backoff_seconds: float = 2.0
+    backoff_seconds: float
     bug: str = ""
 
 
@@ -32,6 +32,9 @@ def read(environment: "os._Environ[str] | dict[str, str]" = os.environ) -> Setti
         broker_url=text("BROKER_URL", "redis://127.0.0.1:6379/0"),
         database_url=text("DATABASE_URL", "sqlite:///reference_worker.db"),
         mail_url=text("MAIL_URL", "http://127.0.0.1:8025"),
-        backoff_seconds=float(text("BACKOFF_SECONDS", "2.0")),
+        mail_timeout_seconds=float(text("MAIL_TIMEOUT_SECONDS", "5")),
+        soft_limit_seconds=float(text("SOFT_LIMIT_SECONDS", "30")),
+        hard_limit_seconds=float(text("HARD_LIMIT_SECONDS", "45")),
+        backoff_seconds=float(text("BACKOFF_SECONDS", "2")),
         bug=text("BUG", ""),
     )

@@ -9,6 +9,9 @@ from reference_worker.app import SETTINGS, app
 from reference_worker.backoff import backoff_seconds
 from reference_worker.store import Invoice
 
+# None waits for ever, as the HTTP library does by default.
+MAIL_TIMEOUT_SECONDS: float | None = SETTINGS.mail_timeout_seconds
+
 
 class UnknownInvoiceError(Exception):
     """There is no such invoice, and no retry will make one."""
@@ -50,7 +53,7 @@ def deliver(invoice: Invoice, *, idempotency_key: str | None) -> None:
             invoice_id=invoice.invoice_id,
         ),
         url=SETTINGS.mail_url,
-        timeout_seconds=SETTINGS.mail_timeout_seconds,
+        timeout_seconds=MAIL_TIMEOUT_SECONDS,
         idempotency_key=idempotency_key,
     )
 

@@ -10,7 +10,7 @@ from harness.scenario import Scenario, Script, Workload, victims
 def explore(contract: Contract, workload: Workload, random: Random) -> Script:
     del contract
     steps = tuple(
-        Step(when=AtStart(), fault=LoseReply(job=job.job), until=DRAINED) for job in victims(workload, random)
+        Step(when=AtStart(), fault=LoseReply(job=job.job, times=1), until=DRAINED) for job in victims(workload, random)
     )
     return Script(workload=workload, steps=steps)
 

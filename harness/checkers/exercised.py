@@ -28,6 +28,6 @@ class Exercised(Struct, frozen=True):
         if failures:
             return unknown(named(failures), *missed.values())
         if not history.began.steps:
-            return held("no fault was planned")
+            return unknown("no fault was planned, so nothing was put to the test")
         met = sorted({job for event in landed.values() for job in event.jobs})
         return held(f"{plural(len(landed), 'fault')} landed, on {named(met)}")

@@ -1,19 +1,35 @@
 """The faults, one a file: entering hurts, leaving heals.
 
-A fault's fields are its parameters and its JSON. To add one, write the file, add it to `Fault` and to `CATALOGUE`.
+A fault's fields are its parameters and its JSON. To add one, write the file and add it to `harness/faults/single.py`.
 """
 
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from harness.faults.answer_errors import AnswerErrors
 from harness.faults.deliver_again import DeliverAgain
+from harness.faults.drip_reply import DripReply
 from harness.faults.feed_poison import FeedPoison
 from harness.faults.kill_worker import KillWorker
 from harness.faults.lose_reply import LoseReply
+from harness.faults.silence import Silence
+from harness.faults.single import SingleFault
+from harness.faults.submit_again import SubmitAgain
 from harness.faults.together import Together
 
-Fault: TypeAlias = KillWorker | DeliverAgain | FeedPoison | AnswerErrors | LoseReply | Together
+Fault: TypeAlias = SingleFault | Together
 
-CATALOGUE: tuple[type[Fault], ...] = (KillWorker, DeliverAgain, FeedPoison, AnswerErrors, LoseReply, Together)
+CATALOGUE: tuple[type[Fault], ...] = (*get_args(SingleFault), Together)
 
-__all__ = ["CATALOGUE", "AnswerErrors", "DeliverAgain", "Fault", "FeedPoison", "KillWorker", "LoseReply", "Together"]
+__all__ = [
+    "CATALOGUE",
+    "AnswerErrors",
+    "DeliverAgain",
+    "DripReply",
+    "Fault",
+    "FeedPoison",
+    "KillWorker",
+    "LoseReply",
+    "Silence",
+    "SubmitAgain",
+    "Together",
+]

@@ -3,28 +3,49 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec import Struct
+
 from harness.downstream import Answer, Rule
 from harness.events import JobId
-from harness.system import Evidence, Impact, System
+from harness.services.gate import Arrival
+from harness.system import Capability, Evidence, Impact, System
 
 
-@contextmanager
-def rule_for(system: System, job: JobId, answer: Answer, times: int | None) -> Iterator[Evidence]:
-    call = next((call for call in system.jobs if call.job == job), None)
-    task = system.contract.task(call.task) if call is not None else None
-    if call is None or task is None:
-        raise ValueError(f"the plan names {job}, which is not in its workload")
-    effect = task.effects[0]
-    rule = Rule(
-        name=f"{type(answer).__name__}:{job}",
-        answer=answer,
-        belongs_to=effect.belongs_to,
-        identity=call.identity,
-        times=times,
-    )
-    system.downstream.add(rule)
-    impact = Impact(targets=(f"requests of {job}",), jobs=(job,))
-    try:
-        yield lambda: impact if system.downstream.uses(rule.name) else None
-    finally:
-        system.downstream.lift(rule.name)
+class DownstreamFault(Struct, frozen=True, kw_only=True):
+    """One job's requests meet an `answer`, `times` times or (None) always. Healed: the next request is met as usual."""
+
+    job: JobId
+    times: int | None = None
+
+    @property
+    def answer(self) -> Answer:
+        raise NotImplementedError
+
+    @property
+    def often(self) -> str:
+        return "always" if self.times is None else "once" if self.times == 1 else f"{self.times} times"
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability.SCRIPT_DOWNSTREAM})
+
+    @contextmanager
+    def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
+        del arrival
+        call = next((call for call in system.jobs if call.job == self.job), None)
+        task = system.contract.task(call.task) if call is not None else None
+        if call is None or task is None:
+            raise ValueError(f"the plan names {self.job}, which is not in its workload")
+        rule = Rule(
+            name=f"{type(self).__name__}:{self.job}",
+            answer=self.answer,
+            belongs_to=task.effects[0].belongs_to,
+            identity=call.identity,
+            times=self.times,
+        )
+        system.downstream.add(rule)
+        impact = Impact(targets=(f"requests of {self.job}",), jobs=(self.job,))
+        try:
+            yield lambda: impact if system.downstream.uses(rule.name) else None
+        finally:
+            system.downstream.lift(rule.name)

@@ -4,11 +4,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from harness.faults.answer_errors import AnswerErrors
-from harness.faults.deliver_again import DeliverAgain
-from harness.faults.feed_poison import FeedPoison
-from harness.faults.kill_worker import KillWorker
-from harness.faults.lose_reply import LoseReply
+from harness.faults.single import SingleFault
 from harness.services.gate import Arrival
 from harness.system import Capability, Evidence, Impact, System
 
@@ -17,7 +13,7 @@ class Together(Struct, frozen=True, tag="together", kw_only=True):
     """Several faults at once, healed in reverse order; it landed when each of them did."""
 
     summary: ClassVar[str] = "several faults at once"
-    faults: tuple[KillWorker | DeliverAgain | FeedPoison | AnswerErrors | LoseReply, ...]
+    faults: tuple[SingleFault, ...]
 
     @property
     def sentence(self) -> str:

@@ -167,6 +167,9 @@ class LocalSystem:
     def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
         return self.driver.wait_acknowledged(job, within=within)
 
+    def wait_body_ended(self, job: JobId, *, within: float) -> bool:
+        return self.driver.wait_body_ended(job, within=within)
+
     def double(self, job: JobId) -> None:
         self.driver.double(job)
 

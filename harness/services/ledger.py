@@ -28,7 +28,7 @@ import msgspec
 
 from harness.codec import digest, encode
 from harness.contract import SECRET_HEADERS, Extractor
-from harness.downstream import ErrorStatus, Late, ReplyLost, Rule
+from harness.downstream import Dripping, ErrorStatus, Late, ReplyLost, Rule, Silent
 from harness.events import (
     AnswerScripted,
     EffectAbandoned,
@@ -42,6 +42,8 @@ from harness.services.gate import ask
 
 BODY_BYTES_KEPT = 64 * 1024
 BODY_BYTES_MAX = 32 * 1024 * 1024
+SILENCE_SECONDS_MAX = 600.0
+DRIP_BYTES = 300  # of the answer's head and body: with a minute to drip, five a second
 # What differs between two sendings of the same thing is not part of its content.
 _CONTENT_HEADERS = frozenset({"content-type"})
 
@@ -129,12 +131,17 @@ class Ledger:
             self.log.record(AnswerScripted(request=number, rule=rule.name, answer=type(answer).__name__))
             if isinstance(answer, ErrorStatus):
                 return Reply(status=answer.status, body={"error": "scripted by the harness"})
+            if isinstance(answer, Silent):
+                _wait_until_gone(client)
+                raise ClientGoneError
             if isinstance(answer, Late):
                 time.sleep(answer.seconds)  # being late is what was asked for
         first = self._apply(request)
         self._at("effect-applied", request)
         lost = rule.answer if rule is not None and isinstance(rule.answer, ReplyLost) else None
-        return Reply(status=200, body={"id": f"effect-{first}", "duplicate": first != number}, lost=lost)
+        drip_seconds = rule.answer.seconds if rule is not None and isinstance(rule.answer, Dripping) else 0.0
+        answered = {"id": f"effect-{first}", "duplicate": first != number}
+        return Reply(status=200, body=answered, lost=lost, drip_seconds=drip_seconds)
 
     def _apply(self, request: EffectRequested) -> int:
         """Apply once for each key; the number of the request that was applied."""
@@ -177,10 +184,19 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: dict[str, Any]
     lost: ReplyLost | None = None
+    drip_seconds: float = 0.0
 
 
 class ClientGoneError(ConnectionError):
     pass
+
+
+def _wait_until_gone(client: socket.socket) -> None:
+    """Until the client hangs up; what it sends meanwhile is read and forgotten."""
+    with contextlib.suppress(OSError):
+        client.settimeout(SILENCE_SECONDS_MAX)
+        while client.recv(1 << 16):
+            pass
 
 
 def _is_gone(client: socket.socket) -> bool:
@@ -247,7 +263,18 @@ class _HttpHandler(socketserver.BaseRequestHandler):
         data = connection.send(h11.Response(status_code=reply.status, headers=headers)) or b""
         data += connection.send(h11.Data(data=body)) or b""
         data += connection.send(h11.EndOfMessage()) or b""
+        if reply.drip_seconds:
+            data = self._drip(data, reply.drip_seconds)
         self.request.sendall(data)
+
+    def _drip(self, data: bytes, seconds: float) -> bytes:
+        """Send the last bytes one at a time, spread over the time; what is left to send at its end."""
+        slow = min(len(data), DRIP_BYTES)
+        self.request.sendall(data[:-slow])
+        for position in range(slow, 1, -1):
+            self.request.sendall(data[-position : len(data) - position + 1])
+            time.sleep(seconds / slow)  # being slow is what was asked for
+        return data[-1:]
 
 
 class _HttpServer(socketserver.ThreadingTCPServer):

@@ -65,6 +65,7 @@ class CeleryDriver:
         self._lock = threading.Lock()
         self._bodies: set[Body] = set()
         self._begun: Counter[MessageId] = Counter()
+        self._ended: Counter[JobId] = Counter()
         self._ran_on: dict[JobId, tuple[str, int]] = {}
         self._still: tuple[object, float] = (None, 0.0)
 
@@ -192,6 +193,8 @@ class CeleryDriver:
                     self._ran_on[job] = (str(question.get("node")), body.pid)
             elif question.get("point") == "body-ended":
                 self._bodies.discard(body)
+                if job is not None:
+                    self._ended[job] += 1
         return job
 
     def ran_on(self, job: JobId) -> tuple[str, int] | None:
@@ -209,18 +212,24 @@ class CeleryDriver:
 
     def deliveries(self, job: JobId) -> int:
         self.monitor.sync()
-        return self.tap.deliveries[self._message_of(job)]
+        return sum(self.tap.deliveries[message] for message in self._messages_of(job))
 
-    def _message_of(self, job: JobId) -> MessageId:
+    def wait_body_ended(self, job: JobId, *, within: float) -> bool:
+        before = self._ended[job]
+        with suppress(WaitedInVainError):
+            return wait_until(lambda: self._ended[job] > before, within=within, or_else="")
+        return False
+
+    def _messages_of(self, job: JobId) -> list[MessageId]:
         with self._lock:
-            return next((message for message, owner in self._messages.items() if owner == job), MessageId(""))
+            return [message for message, owner in self._messages.items() if owner == job]
 
     # --- messages ---
 
     def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
         def acknowledged() -> bool:
             self.monitor.sync()
-            copies = self.tap.by_message(self._message_of(job))
+            copies = [copy for message in self._messages_of(job) for copy in self.tap.by_message(message)]
             return bool(copies) and all(tag not in self.tap.pending() for tag, _ in copies)
 
         with suppress(WaitedInVainError):
@@ -228,11 +237,11 @@ class CeleryDriver:
         return False
 
     def double(self, job: JobId) -> None:
-        message = self._message_of(job)
-        copies = self.tap.by_message(message)
-        if not copies:
+        self.monitor.sync()
+        found = [(message, copy) for message in self._messages_of(job) for copy in self.tap.by_message(message)]
+        if not found:
             raise SubjectError(f"the message of {job} was never seen in the broker, so it cannot be delivered again")
-        _, entry = copies[0]
+        message, (_, entry) = found[0]
         self.recorder.record(HARNESS, MessageDoubled(job=job, message=message, queue=entry.queue))
         self.broker.client.lpush(entry.queue, entry.raw)
 

@@ -1,0 +1,19 @@
+from typing import ClassVar
+
+from harness.downstream import Answer, Dripping
+from harness.faults.downstream_rule import DownstreamFault
+
+
+class DripReply(DownstreamFault, frozen=True, tag="drip-reply", kw_only=True):
+    """The downstream applies a job's request and answers a byte at a time, so that no read ever times out."""
+
+    summary: ClassVar[str] = "the downstream answers one job's requests so slowly that no read times out"
+    seconds: float = 60.0
+
+    @property
+    def answer(self) -> Answer:
+        return Dripping(seconds=self.seconds)
+
+    @property
+    def sentence(self) -> str:
+        return f"the downstream drips its answer to {self.job} for {self.seconds:g} s, {self.often}"

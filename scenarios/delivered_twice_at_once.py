@@ -1,0 +1,25 @@
+from random import Random
+
+from harness.checkers import GUARANTEES
+from harness.contract import Contract
+from harness.faults import DeliverAgain
+from harness.plan import DRAINED, AtCrashPoint, Step
+from harness.scenario import Scenario, Script, Workload, victims
+
+
+def explore(contract: Contract, workload: Workload, random: Random) -> Script:
+    del contract
+    steps = tuple(
+        Step(when=AtCrashPoint(point="effect-applied", job=job.job), fault=DeliverAgain(job=job.job), until=DRAINED)
+        for job in victims(workload, random)
+    )
+    return Script(workload=workload, steps=steps)
+
+
+DELIVERED_TWICE_AT_ONCE = Scenario(
+    name="delivered-twice-at-once",
+    story="The same message is in two pool children at the same time: one stands between effect and record.",
+    covers=("F24", "W16"),
+    guarantees=GUARANTEES,
+    explore=explore,
+)
