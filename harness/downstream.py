@@ -30,7 +30,7 @@ class Silent(Struct, frozen=True, tag="silent", kw_only=True):
 
 
 class Dripping(Struct, frozen=True, tag="dripping", kw_only=True):
-    """Apply, then answer a byte at a time for that long: a client's read timeout never fires."""
+    """Answer a byte at a time for that long, then apply: a client's read timeout never fires."""
 
     seconds: float
 

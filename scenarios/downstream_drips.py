@@ -9,10 +9,17 @@ from harness.scenario import Scenario, Script, Workload, budgets, victims
 
 def explore(contract: Contract, workload: Workload, random: Random) -> Script:
     steps = tuple(
-        Step(when=AtStart(), fault=DripReply(job=job, times=min(retries, 2)), until=DRAINED)
+        Step(
+            when=AtStart(), fault=DripReply(job=job, seconds=_too_long(contract), times=min(retries, 2)), until=DRAINED
+        )
         for job, retries in budgets(contract, victims(workload, random)).items()
     )
     return Script(workload=workload, steps=steps)
+
+
+def _too_long(contract: Contract) -> float:
+    """Longer than any job may take, and short enough for the queues to drain afterwards."""
+    return max(task.wait_seconds_max for task in contract.tasks) + 5
 
 
 DOWNSTREAM_DRIPS = Scenario(

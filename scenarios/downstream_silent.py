@@ -18,7 +18,7 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
 DOWNSTREAM_SILENT = Scenario(
     name="downstream-silent",
     story="The downstream takes a job's requests and never answers, as often as the job has retries.",
-    covers=("F46",),
+    covers=("F53",),
     guarantees=GUARANTEES,
     explore=explore,
 )

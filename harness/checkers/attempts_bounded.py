@@ -3,14 +3,15 @@ from collections import Counter
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, named, plural
-from harness.events import EnqueueReturned, Event, MessageDoubled
+from harness.events import Event, MessageDoubled
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
 
 class AttemptsBounded(Struct, frozen=True):
-    """The body of a job starts at most `attempts_max` times, each time that it is submitted, and once more for each
-    copy of its message that the harness added.
+    """The body of a job starts at most `attempts_max` times, and once more for each copy that the harness added.
+
+    Submitting the same work again makes no new job, and so no new budget.
     """
 
     guarantee: str = "attempts-bounded"
@@ -20,12 +21,11 @@ class AttemptsBounded(Struct, frozen=True):
         over: list[str] = []
         witnesses: list[Event] = []
         most = 0
-        submissions = Counter(event.job for event in history.of(EnqueueReturned) if event.outcome != "failed")
         copies = Counter(event.job for event in history.of(MessageDoubled))
         for job, starts in history.attempts.items():
             task = history.task(job)
             most = max(most, len(starts))
-            allowed = copies[job] + submissions[job] * (task.attempts_max if task is not None else 0)
+            allowed = copies[job] + (task.attempts_max if task is not None else 0)
             if task is not None and len(starts) > allowed:
                 over.append(f"the body of {job} started {len(starts)} times; {allowed} are allowed")
                 witnesses += starts

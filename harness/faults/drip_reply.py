@@ -5,10 +5,10 @@ from harness.faults.downstream_rule import DownstreamFault
 
 
 class DripReply(DownstreamFault, frozen=True, tag="drip-reply", kw_only=True):
-    """The downstream applies a job's request and answers a byte at a time, so that no read ever times out."""
+    """The downstream answers a byte at a time, so that no read ever times out, and applies only at the end of that."""
 
     summary: ClassVar[str] = "the downstream answers one job's requests so slowly that no read times out"
-    seconds: float = 60.0
+    seconds: float
 
     @property
     def answer(self) -> Answer:

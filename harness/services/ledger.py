@@ -43,7 +43,7 @@ from harness.services.gate import ask
 BODY_BYTES_KEPT = 64 * 1024
 BODY_BYTES_MAX = 32 * 1024 * 1024
 SILENCE_SECONDS_MAX = 600.0
-DRIP_BYTES = 300  # of the answer's head and body: with a minute to drip, five a second
+DRIP_SECONDS = 0.1
 # What differs between two sendings of the same thing is not part of its content.
 _CONTENT_HEADERS = frozenset({"content-type"})
 
@@ -136,12 +136,14 @@ class Ledger:
                 raise ClientGoneError
             if isinstance(answer, Late):
                 time.sleep(answer.seconds)  # being late is what was asked for
+            if isinstance(answer, Dripping):
+                _drip(client, answer.seconds)
         first = self._apply(request)
         self._at("effect-applied", request)
         lost = rule.answer if rule is not None and isinstance(rule.answer, ReplyLost) else None
-        drip_seconds = rule.answer.seconds if rule is not None and isinstance(rule.answer, Dripping) else 0.0
+        dripped = rule is not None and isinstance(rule.answer, Dripping)
         answered = {"id": f"effect-{first}", "duplicate": first != number}
-        return Reply(status=200, body=answered, lost=lost, drip_seconds=drip_seconds)
+        return Reply(status=200, body=answered, lost=lost, dripped=dripped)
 
     def _apply(self, request: EffectRequested) -> int:
         """Apply once for each key; the number of the request that was applied."""
@@ -184,7 +186,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: dict[str, Any]
     lost: ReplyLost | None = None
-    drip_seconds: float = 0.0
+    dripped: bool = False  # its status line and the beginning of a header have been sent already
 
 
 class ClientGoneError(ConnectionError):
@@ -197,6 +199,21 @@ def _wait_until_gone(client: socket.socket) -> None:
         client.settimeout(SILENCE_SECONDS_MAX)
         while client.recv(1 << 16):
             pass
+
+
+def _drip(client: socket.socket, seconds: float) -> None:
+    """Send the beginning of an answer, then a byte every now and then.
+
+    :raises ClientGoneError: the client did not wait for the end
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        client.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while time.monotonic() < deadline:
+            time.sleep(DRIP_SECONDS)  # being slow is what was asked for
+            client.sendall(b"z")
+    except OSError as error:
+        raise ClientGoneError from error
 
 
 def _is_gone(client: socket.socket) -> bool:
@@ -263,18 +280,9 @@ class _HttpHandler(socketserver.BaseRequestHandler):
         data = connection.send(h11.Response(status_code=reply.status, headers=headers)) or b""
         data += connection.send(h11.Data(data=body)) or b""
         data += connection.send(h11.EndOfMessage()) or b""
-        if reply.drip_seconds:
-            data = self._drip(data, reply.drip_seconds)
+        if reply.dripped:
+            data = b"\r\n" + data.partition(b"\r\n")[2]
         self.request.sendall(data)
-
-    def _drip(self, data: bytes, seconds: float) -> bytes:
-        """Send the last bytes one at a time, spread over the time; what is left to send at its end."""
-        slow = min(len(data), DRIP_BYTES)
-        self.request.sendall(data[:-slow])
-        for position in range(slow, 1, -1):
-            self.request.sendall(data[-position : len(data) - position + 1])
-            time.sleep(seconds / slow)  # being slow is what was asked for
-        return data[-1:]
 
 
 class _HttpServer(socketserver.ThreadingTCPServer):

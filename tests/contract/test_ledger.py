@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from harness.contract import JsonField
-from harness.downstream import ErrorStatus, Late, ReplyLost, Rule
+from harness.downstream import Dripping, ErrorStatus, Late, ReplyLost, Rule, Silent
 from harness.events import EffectRequested, JobId
 from harness.waiting import wait_until
 from tests.contract.conftest import RunningLedger
@@ -188,3 +188,27 @@ def test_hostile_bytes_in_a_request_do_not_end_the_ledger(ledger: RunningLedger)
             with suppress(OSError):
                 link.recv(10)
     assert post(ledger).ok
+
+
+def test_silence_applies_nothing_and_lasts_until_the_client_gives_up(ledger: RunningLedger) -> None:
+    ledger.client.add(Rule(name="r", answer=Silent(), times=1))
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(f"{ledger.url}/v1/emails/a", json={}, timeout=0.2)
+    assert post(ledger).ok
+    assert ledger.names().count("EffectApplied") == 1
+
+
+def test_a_dripping_answer_outlasts_the_clients_read_timeout_and_is_applied_at_its_end(ledger: RunningLedger) -> None:
+    ledger.client.add(Rule(name="r", answer=Dripping(seconds=1.0), times=1))
+    answer = requests.post(f"{ledger.url}/v1/emails/a", json={}, headers=KEY, timeout=0.5)
+    assert answer.elapsed.total_seconds() > 0.9
+    assert answer.json() == {"id": "effect-1", "duplicate": False}
+
+
+def test_a_client_that_does_not_wait_for_a_dripping_answer_has_had_no_effect(ledger: RunningLedger) -> None:
+    ledger.client.add(Rule(name="r", answer=Dripping(seconds=30.0), times=1))
+    with socket.create_connection(("127.0.0.1", ledger.port)) as link:
+        link.sendall(b"POST /v1/emails/a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert link.recv(8) == b"HTTP/1.1"
+    assert post(ledger).ok
+    assert ledger.names().count("EffectApplied") == 1

@@ -14,7 +14,17 @@ from harness.contract import AtMostOnce, Contract, Effect, JsonField, Task, Work
 from harness.downstream import Rule
 from harness.events import DEAD_LETTERED, DONE, EnqueueCalled
 from harness.faults import CATALOGUE as FAULTS
-from harness.faults import AnswerErrors, DeliverAgain, FeedPoison, KillWorker, LoseReply, Together
+from harness.faults import (
+    AnswerErrors,
+    DeliverAgain,
+    DripReply,
+    FeedPoison,
+    KillWorker,
+    LoseReply,
+    Silence,
+    SubmitAgain,
+    Together,
+)
 from harness.plan import AfterJob, AtCrashPoint, AtStart, Plan, Step
 from harness.scenario import Scenario, dead, victims, workload_of
 from harness.system import Capability, Impact, PlannedJob, Target
@@ -31,7 +41,8 @@ def task(name: str, **changes: Any) -> Task:
         "identity": "{id}",
         "effects": (Effect(request=f"POST /{name}", belongs_to=JsonField("/id")),),
         "promise": AtMostOnce(),
-        "attempts_max": 1,
+        "attempts_max": 4,
+        "retries_max": 3,
         "wait_seconds_max": 1.0,
     }
     return Task(**{**fields, **changes})
@@ -85,6 +96,9 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         FeedPoison(kind="wrong arguments", poison=job),
         AnswerErrors(job="job-1", status=503, times=2),
         LoseReply(job="job-1", reset=False),
+        Silence(job="job-1", times=1),
+        DripReply(job="job-1", seconds=1.5),
+        SubmitAgain(again=job),
         Together(faults=(KillWorker(target=Target.MAIN), LoseReply(job="job-1"))),
     )
     assert {type(fault) for fault in faults} == set(FAULTS)

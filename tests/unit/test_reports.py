@@ -106,7 +106,13 @@ def source(event: Event) -> str:
 def history(*events: Event, scenario: str = "killed-between-effect-and-record", guarantees: tuple[str, ...]) -> History:
     """Events a tenth of a second apart, stamped as the store stamps them."""
     began = RunBegan(
-        format_version=1, scenario=scenario, guarantees=guarantees, contract=CONTRACT, plan_digest="sha256:0", seed=1
+        format_version=1,
+        scenario=scenario,
+        guarantees=guarantees,
+        contract=CONTRACT,
+        plan_digest="sha256:0",
+        seed=1,
+        steps=("SIGKILL the pool child when job-1 stands at effect-applied",),
     )
     seqs: dict[str, int] = {}
     stamped = []
