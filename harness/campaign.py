@@ -40,6 +40,8 @@ from harness.verdict import Status, Verdict
 FAULT_FREE = "fault-free"
 BASELINE = "baseline"
 
+_NEVER_RAN = "the scenario never ran: the fault-free run did not hold, or the campaign was stopped before"
+
 Listener = Callable[[str, ScenarioResult | None], None]
 """Told a scenario's name when it begins (with None) and when it has been judged."""
 
@@ -121,7 +123,8 @@ class Campaign:
         recorder.close()
         result = judge_scenario(self.directory, plan, self.plans)
         self.listener(plan.scenario, result)
-        if self.fail_fast and result.outcome != "held":
+        # What is compared with a run that does not hold without any fault would say nothing about faults.
+        if result.outcome != "held" and (self.fail_fast or is_twin):
             self._stopped.set()
 
 
@@ -178,10 +181,7 @@ def scenario_result(plan: Plan, plans: Plans, history: History | None) -> Scenar
 
 
 def _never_ran(plan: Plan) -> tuple[Verdict, ...]:
-    return tuple(
-        Verdict(guarantee=name, status=Status.UNKNOWN, because="the scenario was planned but never ran")
-        for name in plan.guarantees
-    )
+    return tuple(Verdict(guarantee=name, status=Status.UNKNOWN, because=_NEVER_RAN) for name in plan.guarantees)
 
 
 def command(plans: Plans, scenario: str = "") -> str:

@@ -118,3 +118,32 @@ def test_a_subject_that_does_not_import_is_bad_input_not_a_verdict(jobproof: Job
 
     assert ran.code == 2, ran.out + ran.err
     assert "'no_such_app:app' does not import" in ran.err
+
+
+def test_a_task_that_the_subject_does_not_have_is_bad_input_with_the_nearest_name(
+    jobproof: JobproofCommand, tmp_path: Path
+) -> None:
+    subject = Path(__file__).parent.parent / "subjects" / "pings"
+    for path in subject.glob("*.py"):
+        (tmp_path / path.name).write_text(
+            path.read_text().replace(
+                '        Task(\n            name="pings.ping"', '        Task(\n            name="pings.pong"'
+            )
+        )
+    ran = jobproof("run", "--contract", str(tmp_path / "pings_contract.py"), out=True)
+
+    assert ran.code == 2, ran.out + ran.err
+    assert "'pings:app' has no task 'pings.pong'; did you mean 'pings.ping'?" in ran.err
+
+
+def test_a_subject_that_does_not_hold_without_a_fault_is_told_so_at_once(
+    jobproof: JobproofCommand, tmp_path: Path
+) -> None:
+    subject = Path(__file__).parent.parent / "subjects" / "pings"
+    for path in subject.glob("*.py"):
+        (tmp_path / path.name).write_text(path.read_text().replace("    with urllib", "    return ''\n    with urllib"))
+    ran = jobproof("run", "--contract", str(tmp_path / "pings_contract.py"), "--jobs", "1", out=True)
+
+    assert ran.code == 1, ran.out + ran.err
+    assert ran.violated() == {("nothing-lost", "fault-free")}
+    assert "the fault-free run did not hold" in ran.out

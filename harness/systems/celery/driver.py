@@ -1,5 +1,6 @@
 """Celery on Redis, driven and watched from outside its own processes."""
 
+import difflib
 import json
 import os
 import socket
@@ -111,6 +112,12 @@ class CeleryDriver:
         if "error" in hello:
             raise SubjectError(f"{self.contract.app!r} does not import: {hello['error']}")
         description = self._ask({"op": "describe"})
+        for task in self.contract.tasks:
+            if task.name not in description["tasks"]:
+                own = [name for name in description["tasks"] if not name.startswith("celery.")]
+                near = difflib.get_close_matches(task.name, own, n=1, cutoff=0.4)
+                hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(own) or 'none'}"
+                raise SubjectError(f"{self.contract.app!r} has no task {task.name!r}; {hint}")
         self.tap.keys = Keys.of(description["settings"]["broker_transport_options"])
         return description
 
