@@ -108,6 +108,7 @@ class System(Protocol):
     def kill(self, target: Target, arrival: Arrival | None) -> Impact:
         """SIGKILL what `target` names of the worker that runs the arrived job, and wait until it is gone entirely.
 
+        In a pool without children (solo, threads) the main process is what runs the job, and is the child's stand-in.
         Gone: every descendant has ended, and the broker sees none of its connections.
         """
         ...

@@ -175,6 +175,8 @@ class LocalSystem:
 
     def kill(self, target: Target, arrival: Arrival | None) -> Impact:
         node, child = self._victim(arrival)
+        if target is Target.CHILD and child == node.pid:
+            target = Target.MAIN  # a pool without children: its main process is what runs the job
         main = psutil.Process(node.pid)
         below = main.children(recursive=True)
         match target:

@@ -2,20 +2,21 @@
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from harness.contract import Contract
 from harness.contract_file import compile_contract
 from harness.plan import Plan
 from harness.runtimes.process import deploy
-from harness.scenario import workload_of
+from harness.scenario import Workload, workload_of
 from harness.services.broker import resolve
 from harness.services.gate import Arrival
 from harness.session import Session
 from harness.store import Recorder
 from harness.system import Target
 from harness.waiting import wait_until
-from tests.conftest import ROOT
+from tests.conftest import ROOT, JobproofCommand
 
 PINGS = ROOT / "tests" / "subjects" / "pings" / "pings_contract.py"
 JOBS = 60
@@ -51,12 +52,23 @@ def test_killing_a_busy_main_process_again_and_again_loses_no_message(session: S
             system.recover()
         wait_until(lambda: not system.left(), within=60, or_else="not drained")
     recorder.close()
-    left = read_history_of(tmp_path, workload, recorder)
-    assert left == []
+    assert without_effect(tmp_path, workload) == []
 
 
-def read_history_of(directory: Path, workload: tuple, recorder: Recorder) -> list[str]:
-    """The jobs whose effect is not in the ledger's log."""
-    del recorder
-    text = (directory / "events" / "flood.ledger.jsonl").read_text()
-    return [job.identity for job in workload if f'PUT /ping/{job.identity}"' not in text]
+def without_effect(directory: Path, workload: Workload) -> list[str]:
+    """The jobs whose request is not in the ledger's log."""
+    log = (directory / "events" / "flood.ledger.jsonl").read_text()
+    return [job.identity for job in workload if f'PUT /ping/{job.identity}"' not in log]
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads"])
+def test_in_a_pool_without_children_the_main_process_stands_in_for_the_child(
+    pool: str, tmp_path: Path, jobproof: JobproofCommand
+) -> None:
+    source = PINGS.read_text().replace('Worker(name="w", ', f'Worker(name="w", arguments=("--pool={pool}",), ')
+    (tmp_path / "contract.py").write_text(source)
+    (tmp_path / "pings.py").write_text(PINGS.with_name("pings.py").read_text())
+    ran = jobproof("run", "killed-between-effect-and-record", "--contract", str(tmp_path / "contract.py"), out=True)
+    assert ran.code == 0, ran.out + ran.err
+    nemesis = (ran.directory / "events" / "killed-between-effect-and-record.nemesis.jsonl").read_text()
+    assert "main process" in nemesis
