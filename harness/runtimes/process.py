@@ -191,6 +191,8 @@ class LocalSystem:
                 doomed = [main, *below]
         name = node.worker.name
         arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
+        for job in arrived:
+            self.driver.let_the_body_stand_alone(job)
         with self.driver.nothing_in_between() if target is not Target.CHILD else nullcontext():
             clients = self.driver.connections_of([process.pid for process in doomed])
             held = self.driver.in_flight(clients) if target is not Target.CHILD else ()

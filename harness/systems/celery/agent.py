@@ -46,7 +46,11 @@ def describe(app: Any) -> Any:
         "kombu": version_of("kombu"),
         "redis client": version_of("redis"),
     }
-    return {"versions": versions, "settings": json.loads(json.dumps(settings, default=str)), "tasks": sorted(app.tasks)}
+    return {
+        "versions": versions,
+        "settings": json.loads(json.dumps(settings, default=str)),
+        "tasks": {name: {"acks_late": bool(task.acks_late)} for name, task in sorted(app.tasks.items())},
+    }
 
 
 def prepare(reference: str, arguments: Any) -> Any:

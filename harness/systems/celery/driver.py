@@ -34,6 +34,7 @@ REQUEST_SECONDS_MAX = 30.0
 # busy machine; what has done neither after this long while nothing else moves has vanished.
 VANISHED_SECONDS = 3.0
 PAUSE_MILLISECONDS = 30_000
+EARLY_ACK_SECONDS_MAX = 3.0
 _HERE = Path(__file__).parent
 
 
@@ -68,6 +69,7 @@ class CeleryDriver:
         self._begun: Counter[MessageId] = Counter()
         self._ended: Counter[JobId] = Counter()
         self._ran_on: dict[JobId, tuple[str, int]] = {}
+        self._acks_early: set[str] = set()
         self._still: tuple[object, float] = (None, 0.0)
 
     # --- the agent ---
@@ -118,6 +120,7 @@ class CeleryDriver:
                 near = difflib.get_close_matches(task.name, own, n=1, cutoff=0.4)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(own) or 'none'}"
                 raise SubjectError(f"{self.contract.app!r} has no task {task.name!r}; {hint}")
+        self._acks_early = {name for name, task in description["tasks"].items() if not task["acks_late"]}
         self.tap.keys = Keys.of(description["settings"]["broker_transport_options"])
         return description
 
@@ -265,6 +268,15 @@ class CeleryDriver:
     def clients(self) -> set[str]:
         """The connections that the broker still sees."""
         return {str(client["addr"]) for client in self.broker.client.client_list()}
+
+    def let_the_body_stand_alone(self, job: JobId) -> None:
+        """Until the worker has done what it does of its own accord while the job's body stands at a crash point.
+
+        An early acknowledgement is sent by the main process some time after its child has begun the body. Killed before
+        that, a worker that acknowledges early looks like one that acknowledges late, by luck.
+        """
+        if self.jobs[job].task in self._acks_early:
+            self.wait_acknowledged(job, within=EARLY_ACK_SECONDS_MAX)
 
     @contextmanager
     def nothing_in_between(self) -> Iterator[None]:
