@@ -157,7 +157,7 @@ def check_command(directory: Path, format_: str) -> int:
     if format_ == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2))
     else:
-        terminal.show(result, directory=None)
+        terminal.show(result, directory=None, code=exit_code(result.outcome))
     return exit_code(result.outcome)
 
 
@@ -243,14 +243,14 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
             code, message = ExitCode.INTERRUPTED, "jobproof: interrupted; what had been recorded can be judged"
     result = finish(directory, plans, began=began, seconds=time.monotonic() - start)
     if code is None:
-        code = exit_code(result.outcome, harness_failed=bool(campaign.harness_failures))
+        exited = exit_code(result.outcome, harness_failed=bool(campaign.harness_failures))
         if format_ == "json":
             click.echo((directory / "result.json").read_bytes().rstrip())
         else:
-            terminal.show(result, directory=directory)
+            terminal.show(result, directory=directory, code=exited)
         for failure in campaign.harness_failures:
             click.echo(f"jobproof: the harness failed in {failure}", err=True)
-        return code
+        return exited
     click.echo(f"{message} (jobproof check {directory})", err=True)
     return _leave(code)
 

@@ -102,6 +102,7 @@ class _Run:
         for number, step, evidence, stack in reversed(self.late_heals):
             self._heal(number, step, evidence, stack)
         self._record_what_is_left()
+        self.system.check_services()
 
     # --- steps ---
 

@@ -55,9 +55,11 @@ def _judge_one(history: History, checker: Checker) -> Verdict:
             status=Status.UNKNOWN,
             because=f"the checker crashed ({type(error).__name__}: {error}); please report it with this history",
         )
-    if status is not Status.VIOLATED and not history.complete:
+    aborted = history.of(RunAborted)
+    # Where the harness itself broke, what the subject did afterwards is nothing to judge it by.
+    broke = any(event.blame == "harness" for event in aborted)
+    if broke or (status is not Status.VIOLATED and not history.complete):
         status = Status.UNKNOWN
-        aborted = history.of(RunAborted)
         cut = f"the run was aborted: {aborted[-1].because}" if aborted else "the history was cut"
         because = f"{cut}; after {len(history.events)} events: {because}"
     return Verdict(guarantee=checker.guarantee, status=status, because=because, witnesses=history.in_order(witnesses))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from harness import __version__
 from harness.checkers import GUARANTEES
-from harness.exit_codes import ExitCode, exit_code
+from harness.exit_codes import ExitCode
 from harness.plan import Plans
 from harness.report.summary import told_together
 from harness.report.visible import visible
@@ -75,7 +75,7 @@ def progress(plans: Plans, *, broker: str, lanes: int, quiet: bool) -> Iterator[
         yield listener
 
 
-def show(result: Result, *, directory: Path | None) -> None:
+def show(result: Result, *, directory: Path | None, code: ExitCode) -> None:
     """The table scenario x guarantee, each failure with its witnesses and the command that repeats it, the end."""
     out = console()
     out.print()
@@ -87,7 +87,6 @@ def show(result: Result, *, directory: Path | None) -> None:
     out.print()
     if directory is not None:
         out.print(Text(f"report: {directory / 'report.html'}"), soft_wrap=True)
-    code = exit_code(result.outcome)
     line = Text("exit code ")
     line.append(f"{int(code)}: {_MEANING[code]}", style=_STYLE[result.outcome])
     line.append(f" (seed {result.seed}, {result.seconds:.1f} s)" if directory is not None else f" (seed {result.seed})")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -64,6 +65,7 @@ class LocalSystem:
         self._downstream = LedgerClient(lane.directory / "ledger.sock")
         self._base_environment = environment
         self.environment: dict[str, str] = {}
+        self.ledger_pid = 0
         self.nodes = {worker.name: Node(worker=worker) for worker in plan.contract.workers}
 
     @property
@@ -109,15 +111,19 @@ class LocalSystem:
             origin=self.recorder.origin,
             honours_key=self.contract.honours_key,
         )
-        self.lane.spawn(
+        pid = self.ledger_pid = self.lane.spawn(
             [sys.executable, "-P", "-m", "harness.services.ledger", msgspec.json.encode(settings).decode()],
             environment=dict(os.environ),
             cwd=self.directory,
             log="ledger.log",
         )
-        ready = self.gate.notice("ledger-ready", "ledger", within=READY_SECONDS_MAX)
-        if ready is None:
-            raise HarnessError(f"the ledger did not start; see {self.directory / 'ledger.log'}")
+
+        def answered() -> dict[str, Any] | None:
+            if status := self.lane.exit_of(pid):
+                raise HarnessError(f"the ledger ended with {status}: {_tail(self.directory / 'ledger.log')}")
+            return self.gate.notice("ledger-ready", "ledger", within=0.05)
+
+        ready = wait_until(answered, within=READY_SECONDS_MAX, or_else="the ledger was not ready")
         return f"http://127.0.0.1:{ready['port']}"
 
     def _spawn(self, node: Node) -> None:
@@ -255,7 +261,15 @@ class LocalSystem:
                 self._await_ready(node)
 
     def left(self) -> str:
+        """:raises HarnessError: the broker or the ledger has ended, which no fault asked for"""
+        self.check_services()
         return self.driver.left()
+
+    def check_services(self) -> None:
+        """:raises HarnessError: as `left`; what the subject did without them is nothing to judge it by"""
+        for name, pid in (("broker", self.broker.pid), ("ledger", self.ledger_pid)):
+            if status := self.lane.exit_of(pid):
+                raise HarnessError(f"the {name} of the lane ended ({status}) although no fault asked for it")
 
     def close(self) -> None:
         self.gate.close()

@@ -149,3 +149,18 @@ def test_silence_is_not_success() -> None:
 )
 def test_the_worst_answer_wins(statuses: tuple[Status, ...], expected: Status) -> None:
     assert worst(Verdict(guarantee="g", status=status, because="") for status in statuses) is expected
+
+
+def test_where_the_harness_itself_broke_nothing_is_held_against_the_subject() -> None:
+    told = wanting(
+        history(
+            *DONE_JOB,
+            requested(2, "POST /mails", "mail-a"),
+            EffectApplied(request=2, label="POST /mails", key=""),
+            RunAborted(because="the ledger ended", blame="harness"),
+        ),
+        "effects-once",
+    )
+    (verdict,) = judge(told)
+    assert verdict.status is UNKNOWN
+    assert "the ledger ended" in verdict.because
