@@ -155,7 +155,12 @@ class RunAborted(Stamped, frozen=True, tag=True, kw_only=True):
 
 
 class RunEnded(Stamped, frozen=True, tag=True, kw_only=True):
-    """Last event of the harness; a history without it was cut."""
+    """Last event of the harness; a history without it was cut.
+
+    `events` says how many each source had recorded by then: a log with fewer was cut afterwards.
+    """
+
+    events: dict[str, int] = {}
 
 
 # --- the broker, as seen from outside ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -57,7 +58,10 @@ class History:
 
     @cached_property
     def complete(self) -> bool:
-        return bool(self.of(RunEnded))
+        """Whether the record reaches the end of the run, and no source's log has lost an event since."""
+        there = Counter(event.source for event in self.events)
+        ended = self.of(RunEnded)
+        return bool(ended) and all(there[source] >= count for source, count in ended[-1].events.items())
 
     @cached_property
     def drained(self) -> bool:

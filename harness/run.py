@@ -66,7 +66,7 @@ def run(plan: Plan, *, session: Session, server: BrokerServer, recorder: Recorde
     )
     with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd) as system:
         _Run(plan, system, recorder).carry_out()
-        recorder.record(HARNESS, RunEnded())
+        recorder.record(HARNESS, RunEnded(events=recorder.counts()))
 
 
 class _Run:

@@ -51,6 +51,11 @@ class Recorder:
             if os.write(self._open[source], line) != len(line):
                 raise OSError(28, "No space left on device", str(self.log_of(source)))
 
+    def counts(self) -> dict[str, int]:
+        """How many events each source has recorded so far, the probe's and the ledger's own logs included."""
+        logs = (self.directory / "events").glob(f"{self.scenario}.*.jsonl")
+        return {log.name.split(".")[-2]: log.read_bytes().count(b"\n") for log in logs}
+
     def close(self) -> None:
         with self._lock:
             for descriptor in self._open.values():

@@ -164,3 +164,9 @@ def test_where_the_harness_itself_broke_nothing_is_held_against_the_subject() ->
     (verdict,) = judge(told)
     assert verdict.status is UNKNOWN
     assert "the ledger ended" in verdict.because
+
+
+def test_a_log_that_has_lost_an_event_since_the_run_ended_passes_nothing() -> None:
+    lost = history(*DONE_JOB, QueueDrained(source="harness"), RunEnded(source="harness", events={"ledger": 4}))
+    assert not lost.complete
+    assert {verdict.status for verdict in judge(lost)} == {UNKNOWN}
