@@ -7,7 +7,10 @@ Strings that the subject receives (`environment`, table URLs) may hold these pla
 
 * `{broker_url}`: the lane's own broker
 * `{ledger_url}`: the HTTP downstream that the ledger plays, without a trailing slash
+* `{smtp_url}`: the mail server that the ledger plays, `smtp://host:port`
 * `{directory}`: the lane's working directory, empty at the start of each run
+* `{lane}`: a plain name that no other lane has, for what lies outside of the directory, such as a database
+* `{python}`: the subject's own Python, for the commands of sidecars
 """
 
 import re
@@ -22,7 +25,7 @@ WAIT_SECONDS_LIMIT = 86_400
 # Their values never reach the record, so nothing can be recognised by them.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 RESERVED_SOURCES = frozenset({"harness", "nemesis", "broker", "ledger", "observer", "baseline", "agent"})
-PLACEHOLDERS = frozenset({"broker_url", "ledger_url", "directory"})
+PLACEHOLDERS = frozenset({"broker_url", "ledger_url", "smtp_url", "directory", "lane", "python"})
 
 
 class ContractError(ValueError):
@@ -78,8 +81,8 @@ Promise: TypeAlias = EffectivelyOnce | AtLeastOnce | AtMostOnce
 class Effect(Value, frozen=True, kw_only=True):
     """Requests that one job causes, and how they are recognised as its own.
 
-    `request` is `METHOD /path`; a trailing `*` matches any rest of the path. A request belongs to the job whose
-    identity equals what `belongs_to` finds in the request.
+    `request` is `METHOD /path`; a trailing `*` matches any rest of the path. A mail over SMTP is `MAIL /recipient`, its
+    headers are the request's. A request belongs to the job whose identity equals what `belongs_to` finds in it.
     """
 
     request: str
@@ -98,6 +101,13 @@ class Effect(Value, frozen=True, kw_only=True):
         return label == self.request
 
 
+class Poison(Value, frozen=True, kw_only=True):
+    """Arguments that the task takes and with which it can never be done; `kind` says in a few words why."""
+
+    kind: str
+    arguments: dict[str, Any]
+
+
 class Task(Value, frozen=True, kw_only=True):
     """One task of the subject: sample inputs, what it promises, and its bounds.
 
@@ -106,8 +116,16 @@ class Task(Value, frozen=True, kw_only=True):
     * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
     * `retries_max`: how often the task itself tries again when its downstream fails; 0: not told, and the scenarios
       that go to the edge of that budget leave the task out
+    * `worker_losses_max`: after how many deaths of its worker the job is still tried once more; one more and it is
+      given up. 0: not told, and the scenario of the job that kills its worker leaves the task out
     * `attempts_max`: how often the body may start for one job, whatever happens: 1 + retries + worker losses
     * `wait_seconds_max`: from enqueued, or the last fault healed, until the job's effect or its dead letter
+    * `queue`: where its messages go; tasks of one queue share its workers. Empty: not told, and it is taken to have a
+      queue of its own
+    * `isolated_wait_seconds_max`: the same bound while other queues are flooded and this one is not; None: not promised
+    * `patience_seconds`: how long its client waits for a downstream; 0: not told
+    * `hard_limit_seconds`: after how long the worker kills a body; 0: not told
+    * `poisons`: inputs that can never be done
     """
 
     name: str
@@ -119,6 +137,12 @@ class Task(Value, frozen=True, kw_only=True):
     wait_seconds_max: float
     wrong_arguments: dict[str, Any] | None = None
     retries_max: int = 0
+    worker_losses_max: int = 0
+    queue: str = ""
+    isolated_wait_seconds_max: float | None = None
+    patience_seconds: float = 0.0
+    hard_limit_seconds: float = 0.0
+    poisons: tuple[Poison, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -137,7 +161,9 @@ class Task(Value, frozen=True, kw_only=True):
                 f"it must be above 0 and below {WAIT_SECONDS_LIMIT}"
             )
         # 20 and 20.0 are the same bound, and must have the same digest before and after they were stored.
-        force_setattr(self, "wait_seconds_max", float(self.wait_seconds_max))
+        for bound in ("wait_seconds_max", "isolated_wait_seconds_max", "patience_seconds", "hard_limit_seconds"):
+            if (seconds := getattr(self, bound)) is not None:
+                force_setattr(self, bound, float(seconds))
         identities = [self.identity_of(arguments) for arguments in self.inputs]
         if len(set(identities)) < len(identities):
             raise ContractError(f"Task({self.name!r}): two inputs have the same identity ({', '.join(identities)})")
@@ -173,10 +199,52 @@ class Worker(Value, frozen=True, kw_only=True):
             raise ContractError(f"Worker({self.name!r}): concurrency is {self.concurrency}; it must be at least 1")
 
 
+class Sidecar(Value, frozen=True, kw_only=True):
+    """A process of the subject's beside its workers, such as a monitor; `command` may hold placeholders."""
+
+    name: str
+    command: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not _PLAIN_NAME.fullmatch(self.name) or self.name in RESERVED_SOURCES:
+            raise ContractError(
+                f"Sidecar(name={self.name!r}): expected letters, digits, '-' and '_', and no log's name"
+            )
+        if not self.command:
+            raise ContractError(f"Sidecar({self.name!r}): command is empty")
+
+
+class Alerts(Value, frozen=True, kw_only=True):
+    """How the subject says that a queue is not drained: requests to the ledger, and what they must hold to.
+
+    * `request`: `METHOD /path` of the webhook
+    * `queue`, `status`: where a request names its queue and whether the alert is `firing` or `resolved`
+    * `age_seconds_max`: an alert is due once a queue's oldest message is older than this
+    * `fires_within_seconds`, `clears_within_seconds`: how soon after that, and after it is over
+    """
+
+    request: str
+    queue: Extractor
+    status: Extractor
+    age_seconds_max: float
+    fires_within_seconds: float
+    clears_within_seconds: float
+    firing: str = "firing"
+    resolved: str = "resolved"
+
+    def __post_init__(self) -> None:
+        for bound in ("age_seconds_max", "fires_within_seconds", "clears_within_seconds"):
+            force_setattr(self, bound, float(getattr(self, bound)))
+
+
+_SQL_SCHEMES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+
+
 class SqlTable(Value, frozen=True, kw_only=True):
     """A table of the subject's own database that the harness reads after the run; `columns` are compared.
 
-    `url` is `sqlite:///PATH`. Leave out columns that differ from run to run (times, generated ids).
+    `url` is `sqlite:///PATH` or `postgresql://…`, as SQLAlchemy has it. Leave out columns that differ from run to run
+    (times, generated ids).
     """
 
     url: str
@@ -184,21 +252,26 @@ class SqlTable(Value, frozen=True, kw_only=True):
     columns: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.url.startswith("sqlite:///"):
-            raise ContractError(f"SqlTable(url={self.url!r}): expected 'sqlite:///PATH'")
+        if not self.url.startswith(_SQL_SCHEMES):
+            raise ContractError(f"SqlTable(url={self.url!r}): expected 'sqlite:///PATH' or 'postgresql://...'")
         for name in (self.table, *self.columns):
             if not name.isidentifier():
                 raise ContractError(f"SqlTable(table={self.table!r}): {name!r} is not a plain SQL name")
 
 
 class DeadLetterTable(Value, frozen=True, kw_only=True):
-    """Where the subject sets aside what it gave up on: one row a dead letter, `message` holding the message id."""
+    """Where the subject sets aside what it gave up on: one row a dead letter, `message` holding the message id.
+
+    `spool` is a directory where letters wait that could not be written to the table; while a file is in it, things may
+    still happen.
+    """
 
     url: str
     table: str
     message: str
     reason: str
     body: str
+    spool: str = ""
 
     def __post_init__(self) -> None:
         self.as_table()  # the same is asked of it
@@ -225,7 +298,12 @@ class Contract(Value, frozen=True, kw_only=True):
     """A subject: where its application is, how it is started, and what it promises.
 
     `app` is Celery's `-A` value. `prepare` (`module:function`) is called once a lane in the subject's environment
-    with a list of the workload's keyword arguments, to arrange the state that the jobs need.
+    with a list of the workload's keyword arguments, poisons included, to arrange the state that the jobs need.
+
+    * `honours_key`: what the played downstream deduplicates on; None: it does not
+    * `honours_fence`: where a request carries a number that only grows; what comes with a lower one than its path has
+      seen before is refused. None: the played downstream does not know of it
+    * `scratch`: directories in which nothing may be left once all is over
     """
 
     name: str
@@ -234,7 +312,11 @@ class Contract(Value, frozen=True, kw_only=True):
     tasks: tuple[Task, ...]
     environment: dict[str, str] = {}
     prepare: str = ""
-    honours_key: Extractor | None = None  # what the played downstream deduplicates on; None: it does not
+    honours_key: Extractor | None = None
+    honours_fence: Extractor | None = None
+    sidecars: tuple[Sidecar, ...] = ()
+    alerts: Alerts | None = None
+    scratch: tuple[str, ...] = ()
     dead_letters: DeadLetterTable | None = None
     state: tuple[SqlTable, ...] = ()
     planted_bugs: tuple[PlantedBug, ...] = ()
@@ -246,13 +328,21 @@ class Contract(Value, frozen=True, kw_only=True):
             raise ContractError("Contract: workers is empty; name at least one worker")
         for what, names in (
             ("task", [task.name for task in self.tasks]),
-            ("worker", [worker.name for worker in self.workers]),
+            (
+                "worker or sidecar",
+                [worker.name for worker in self.workers] + [sidecar.name for sidecar in self.sidecars],
+            ),
             ("planted bug", [bug.name for bug in self.planted_bugs]),
         ):
             if len(set(names)) < len(names):
                 raise ContractError(f"Contract: a {what} is named twice ({', '.join(sorted(names))})")
         templates = {f"environment[{name!r}]": text for name, text in self.environment.items()}
         templates |= {f"table {table.table!r}": table.url for table in self.tables()}
+        templates |= {f"scratch {path!r}": path for path in self.scratch}
+        if self.dead_letters is not None:
+            templates["spool"] = self.dead_letters.spool
+        for sidecar in self.sidecars:
+            templates |= {f"sidecar {sidecar.name!r}, word {n}": word for n, word in enumerate(sidecar.command)}
         for bug in self.planted_bugs:
             templates |= {f"planted bug {bug.name!r}: {name}": text for name, text in bug.environment.items()}
         for where, text in templates.items():

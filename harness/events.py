@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from harness.contract import Contract
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 JobId = NewType("JobId", str)
 MessageId = NewType("MessageId", str)
 
 DONE = "done"
 DEAD_LETTERED = "dead-lettered"
+EITHER = "either"  # done or given up, visibly: where the fault leaves both open
 
 
 class Stamped(Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -54,7 +55,8 @@ class EnqueueCalled(Stamped, frozen=True, tag=True, kw_only=True):
     job: JobId
     task: str
     identity: str
-    expected: str = DONE  # DONE, or DEAD_LETTERED for poison
+    expected: str = DONE  # DONE, DEAD_LETTERED or EITHER
+    wait_seconds_max: float | None = None  # a tighter bound than the contract's, where the scenario has reason for it
 
 
 class EnqueueReturned(Stamped, frozen=True, tag=True, kw_only=True):
@@ -64,6 +66,14 @@ class EnqueueReturned(Stamped, frozen=True, tag=True, kw_only=True):
     outcome: str
     message: MessageId = MessageId("")
     error: str = ""
+    body_digest: str = ""  # of what was fed past the producer and may carry no message id: how its dead letter is known
+
+
+class CanarySent(Stamped, frozen=True, tag=True, kw_only=True):
+    """A job of a queue's that was held back until the faults were over, to see that somebody still listens there."""
+
+    queue: str
+    job: JobId
 
 
 class FaultBegan(Stamped, frozen=True, tag=True, kw_only=True):
@@ -132,6 +142,14 @@ class DeadLettered(Stamped, frozen=True, tag=True, kw_only=True):
     reason: str
     body_digest: str
     body_bytes: int
+
+
+class LeftBehind(Stamped, frozen=True, tag=True, kw_only=True):
+    """What the subject left: a "process" that outlived its worker, or a "file" in a directory that was to be empty."""
+
+    kind: str
+    name: str
+    node: str = ""
 
 
 class StateRecorded(Stamped, frozen=True, tag=True, kw_only=True):
@@ -261,6 +279,23 @@ class EffectAbandoned(Stamped, frozen=True, tag=True, kw_only=True):
     label: str
 
 
+class EffectRefused(Stamped, frozen=True, tag=True, kw_only=True):
+    """It carried a lower fencing token than its path had seen before: refused, nothing applied."""
+
+    request: int
+    label: str
+    token: int
+    highest: int
+
+
+class ReadAnswered(Stamped, frozen=True, tag=True, kw_only=True):
+    """A request by a safe method (GET, HEAD, OPTIONS): no effect, answered from what had been applied at its path."""
+
+    label: str
+    connection: str
+    status: int
+
+
 class AnswerScripted(Stamped, frozen=True, tag=True, kw_only=True):
     """A planned misbehaviour of the downstream met this request."""
 
@@ -283,6 +318,8 @@ Event: TypeAlias = (
     | NodeStarted
     | NodeExited
     | QueueDrained
+    | CanarySent
+    | LeftBehind
     | DrainTimedOut
     | DeadLettered
     | StateRecorded
@@ -301,5 +338,7 @@ Event: TypeAlias = (
     | EffectApplied
     | EffectDeduplicated
     | EffectAbandoned
+    | EffectRefused
+    | ReadAnswered
     | AnswerScripted
 )

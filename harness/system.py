@@ -39,6 +39,7 @@ class PlannedJob(Struct, frozen=True, kw_only=True):
     identity: str
     expected: str = DONE
     checked: bool = True  # False: enqueued without the producer's own check of the arguments
+    wait_seconds_max: float | None = None  # a tighter bound than the contract's, where the scenario has reason for it
 
 
 class Impact(Struct, frozen=True, kw_only=True):

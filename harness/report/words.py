@@ -6,6 +6,7 @@ from harness.events import (
     AttemptEnded,
     AttemptStarted,
     BaselineRecorded,
+    CanarySent,
     CrashPointReached,
     DeadLettered,
     Delivered,
@@ -13,6 +14,7 @@ from harness.events import (
     EffectAbandoned,
     EffectApplied,
     EffectDeduplicated,
+    EffectRefused,
     EffectRequested,
     EnqueueCalled,
     EnqueueReturned,
@@ -21,12 +23,14 @@ from harness.events import (
     FaultEnded,
     FaultLanded,
     FaultMissed,
+    LeftBehind,
     MessageDoubled,
     NodeExited,
     NodeStarted,
     Published,
     Queued,
     QueueDrained,
+    ReadAnswered,
     RedeliveryForced,
     Requeued,
     RunAborted,
@@ -72,6 +76,10 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
             return f"redelivery was brought forward of {_counted(len(event.messages), 'unacknowledged message')}"
         case MessageDoubled():
             return f"the message of {event.job} was queued a second time, byte for byte"
+        case CanarySent():
+            return f"{event.job} was sent as a canary through queue {event.queue}"
+        case LeftBehind():
+            return f"the {event.kind} {event.name} was left behind" + (f" by {event.node}" if event.node else "")
         case NodeStarted():
             return f"worker {event.node} was started as process {event.pid}"
         case NodeExited():
@@ -114,6 +122,13 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
             return f"request {event.request} was APPLIED: {event.label}"
         case EffectDeduplicated():
             return f"request {event.request} was not applied again: key {event.key} was known"
+        case EffectRefused():
+            return (
+                f"request {event.request} was refused: its fencing token {event.token} is lower than {event.highest}, "
+                f"which its path had seen"
+            )
+        case ReadAnswered():
+            return f"{event.label} was answered {event.status}"
         case EffectAbandoned():
             return f"request {event.request} was never applied: its client died before"
         case AnswerScripted():

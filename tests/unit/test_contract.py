@@ -85,13 +85,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a worker with a path for a name": (lambda: Worker(name="../w"), "names files"),
     "a worker without a name": (lambda: Worker(name=""), "names files"),
     "a worker without a pool": (lambda: Worker(name="w", concurrency=0), "concurrency is 0"),
-    "a table of another database": (lambda: table(url="postgresql://x"), "sqlite:///PATH"),
+    "a table of another database": (lambda: table(url="mysql://x"), "sqlite:///PATH"),
     "a table whose name is SQL": (lambda: table(table="t; DROP TABLE t"), "plain SQL name"),
     "a column whose name is SQL": (lambda: table(columns=("a", "b AS c")), "plain SQL name"),
     "a contract without tasks": (lambda: contract(tasks=()), "tasks is empty"),
     "a contract without workers": (lambda: contract(workers=()), "workers is empty"),
     "a task named twice": (lambda: contract(tasks=(task(), task())), "task is named twice"),
-    "a worker named twice": (lambda: contract(workers=(Worker(name="w"), Worker(name="w"))), "worker is named twice"),
+    "a worker named twice": (
+        lambda: contract(workers=(Worker(name="w"), Worker(name="w"))),
+        "worker or sidecar is named twice",
+    ),
     "a bug named twice": (lambda: contract(planted_bugs=(bug(), bug())), "planted bug is named twice"),
     "an unknown placeholder": (
         lambda: contract(environment={"A": "{brocker_url}"}),

@@ -157,7 +157,13 @@ class CeleryDriver:
         self.recorder.record(HARNESS, returned)
 
     def _know(self, job: PlannedJob) -> EnqueueCalled:
-        call = EnqueueCalled(job=job.job, task=job.task, identity=job.identity, expected=job.expected)
+        call = EnqueueCalled(
+            job=job.job,
+            task=job.task,
+            identity=job.identity,
+            expected=job.expected,
+            wait_seconds_max=job.wait_seconds_max,
+        )
         self.jobs.setdefault(job.job, call)
         return call
 
