@@ -26,4 +26,4 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 app.reference_store = Store(SETTINGS.database_url)
-bugs.plant_settings(app, SETTINGS.bug)
+bugs.plant_in_settings(app, SETTINGS.bug)

@@ -37,7 +37,7 @@ CONTRACT = Contract(
         "REFERENCE_WORKER_MAIL_URL": "{ledger_url}",
         # The same steps as in production, faster: backoff 2, 4, 8, 16, 32 s, client timeout 5 s, limits 30 and 45 s.
         "REFERENCE_WORKER_BACKOFF_SECONDS": "0.05",
-        "REFERENCE_WORKER_MAIL_TIMEOUT_SECONDS": "1",
+        "REFERENCE_WORKER_CLIENT_TIMEOUT_SECONDS": "1",
         "REFERENCE_WORKER_SOFT_LIMIT_SECONDS": "3",
         "REFERENCE_WORKER_HARD_LIMIT_SECONDS": "5",
     },

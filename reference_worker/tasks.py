@@ -10,7 +10,7 @@ from reference_worker.backoff import backoff_seconds
 from reference_worker.store import Invoice
 
 # None waits for ever, as the HTTP library does by default.
-MAIL_TIMEOUT_SECONDS: float | None = SETTINGS.mail_timeout_seconds
+MAIL_TIMEOUT_SECONDS: float | None = SETTINGS.client_timeout_seconds
 
 
 class UnknownInvoiceError(Exception):
@@ -58,4 +58,4 @@ def deliver(invoice: Invoice, *, idempotency_key: str | None) -> None:
     )
 
 
-bugs.plant_bodies(app, SETTINGS.bug)
+bugs.plant_in_tasks(app, SETTINGS.bug)

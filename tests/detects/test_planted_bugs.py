@@ -50,7 +50,7 @@ def test_the_table_in_the_readme_is_the_contracts() -> None:
 
 
 def test_the_contract_names_every_bug_that_the_worker_has_and_no_other() -> None:
-    assert {bug.name for bug in BUGS} == set(bugs.SETTINGS_BUGS) | set(bugs.BODY_BUGS)
+    assert {bug.name for bug in BUGS} == set(bugs.CATALOGUE)
 
 
 def test_bugs_name_scenarios_and_guarantees_that_exist() -> None:
@@ -62,4 +62,4 @@ def test_bugs_name_scenarios_and_guarantees_that_exist() -> None:
 def test_a_bug_that_is_not_planted_is_not_in_the_worker(tmp_path: Path) -> None:
     del tmp_path
     with pytest.raises(ValueError, match="no planted bug"):
-        bugs.plant_settings(None, "early-akc")
+        bugs.plant_in_settings(None, "early-akc")
