@@ -31,6 +31,7 @@ from harness.result import (
     worst_outcome,
 )
 from harness.run import run
+from harness.scenario import CORE
 from harness.services.broker import BrokerServer
 from harness.session import Session
 from harness.store import HARNESS, Recorder, read_history, write_merged
@@ -192,6 +193,8 @@ def command(plans: Plans, scenario: str = "") -> str:
         words += [scenario]
     elif not plans.whole:
         words += chosen
+    elif plans.profile != CORE:
+        words += ["--profile", plans.profile]
     if plans.contract_file:
         words += ["--contract", plans.contract_file]
     if plans.bug:

@@ -73,6 +73,13 @@ _format = click.option(
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO ...]")
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Default: the reference worker's.")
 @click.option("--runtime", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option(
+    "--profile",
+    type=click.Choice(["core", "full"]),
+    default="core",
+    show_default=True,
+    help="Where no scenario is named: those that run on every change, or all.",
+)
 @click.option("--bug", default="", metavar="NAME", help="Plant a known bug and run the scenarios that must find it.")
 @click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
@@ -85,6 +92,7 @@ def run_command(
     scenarios: tuple[str, ...],
     contract_file: Path | None,
     runtime: str,
+    profile: str,
     bug: str,
     seed: int | None,
     out: Path | None,
@@ -95,6 +103,7 @@ def run_command(
     """Run scenarios against a subject and judge what happened."""
     del runtime  # there is one so far
     from harness.plan import Plans
+    from harness.scenario import FULL
     from scenarios import CATALOGUE, FAULT_FREE
 
     path = contract_file if contract_file is not None else reference_contract()
@@ -103,19 +112,26 @@ def run_command(
     if scenarios:
         chosen = [_find(name, (*CATALOGUE, FAULT_FREE), "scenario") for name in dict.fromkeys(scenarios)]
     else:
-        chosen = [scenario for scenario in CATALOGUE if planted is None or scenario.name in planted.scenarios]
+        chosen = [
+            scenario
+            for scenario in CATALOGUE
+            if (scenario.name in planted.scenarios if planted is not None else profile in (scenario.profile, FULL))
+        ]
     seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
     planned = [each.plan(contract, seed=seed, bug=bug) for each in chosen if each is not FAULT_FREE]
     idle = [plan.scenario for plan in planned if not plan.steps]
     if idle and scenarios:
-        raise BadInputError(f"{idle[0]} has nothing to hurt in this contract (retries_max says what a task survives)")
+        raise BadInputError(
+            f"{idle[0]} has nothing to hurt in this contract: see docs/contract.md for what it needs to be told"
+        )
     for name in idle:
-        click.echo(f"left out: {name} has nothing to hurt in this contract (retries_max)", err=True)
+        click.echo(f"left out: {name} has nothing to hurt in this contract", err=True)
     plans = Plans(
         seed=seed,
         plans=(FAULT_FREE.plan(contract, seed=seed, bug=bug), *(plan for plan in planned if plan.steps)),
         contract_file=str(contract_file) if contract_file is not None else "",
         whole=not scenarios,
+        profile=profile,
         bug=bug,
     )
     return _carry_out(plans, path=path, out=out, format_=format_, lanes=lanes, fail_fast=fail_fast)

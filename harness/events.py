@@ -82,12 +82,16 @@ class FaultBegan(Stamped, frozen=True, tag=True, kw_only=True):
 
 
 class FaultLanded(Stamped, frozen=True, tag=True, kw_only=True):
-    """The fault is known to have hurt. `targets` names exactly what was hit, `jobs` those that it met in flight."""
+    """The fault is known to have hurt. `targets` names exactly what was hit, `jobs` those that it met in flight.
+
+    `idle`: it was to meet workers without a job; the canaries after it show what came of it.
+    """
 
     step: int
     fault: str
     targets: tuple[str, ...] = ()
     jobs: tuple[JobId, ...] = ()
+    idle: bool = False
 
 
 class FaultMissed(Stamped, frozen=True, tag=True, kw_only=True):

@@ -41,17 +41,60 @@ class AfterJob(Struct, frozen=True, tag="after-job", kw_only=True):
         return f"after {self.job} was acknowledged"
 
 
-Trigger: TypeAlias = AtStart | AtCrashPoint | AfterJob
+class AfterWorkload(Struct, frozen=True, tag="after-workload", kw_only=True):
+    """When every message of every job that was enqueued so far has been acknowledged: the workers are idle."""
+
+    @property
+    def sentence(self) -> str:
+        return "once every job was done"
+
+
+class AfterAttempt(Struct, frozen=True, tag="after-attempt", kw_only=True):
+    """When an execution of a job's body has ended, however it ended."""
+
+    job: JobId
+
+    @property
+    def sentence(self) -> str:
+        return f"after an attempt of {self.job} ended"
+
+
+class AfterAlert(Struct, frozen=True, tag="after-alert", kw_only=True):
+    """When the subject has told of a queue that an alert is firing."""
+
+    queue: str
+
+    @property
+    def sentence(self) -> str:
+        return f"after an alert for queue {self.queue} fired"
+
+
+class AfterSeconds(Struct, frozen=True, tag="after-seconds", kw_only=True):
+    """That long after the fault began, where its length is what it is about."""
+
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        return f"after {self.seconds:g} s"
+
+
+Trigger: TypeAlias = AtStart | AtCrashPoint | AfterJob | AfterWorkload
+Until: TypeAlias = AfterJob | AfterAttempt | AfterAlert | AfterSeconds
 
 STRUCK, DRAINED = "struck", "drained"
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """When it strikes, what strikes, and until when: `until` "struck" heals at once, "drained" when all is over."""
+    """When it strikes, what strikes, and until when.
+
+    `until` "struck" heals at once, while whoever arrived at the crash point is still held; "drained" when all is over;
+    anything else when that has come, before the next step.
+    """
 
     when: Trigger
     fault: Fault
-    until: str = STRUCK
+    until: str | Until = STRUCK
 
     @property
     def sentence(self) -> str:
@@ -59,6 +102,12 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
+    """All that a run will do.
+
+    * `canaries`: jobs of the workload that are held back until the steps have been taken
+    * `watched`: the subject's sidecars run beside its workers
+    """
+
     scenario: str
     story: str
     seed: int
@@ -66,6 +115,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     workload: tuple[PlannedJob, ...]
     steps: tuple[Step, ...]
     guarantees: tuple[str, ...]
+    canaries: tuple[JobId, ...] = ()
+    watched: bool = False
     covers: tuple[str, ...] = ()
     bug: str = ""
     format_version: int = FORMAT_VERSION
@@ -81,5 +132,6 @@ class Plans(Struct, frozen=True, kw_only=True):
     plans: tuple[Plan, ...]
     contract_file: str = ""
     whole: bool = False
+    profile: str = "core"
     bug: str = ""
     format_version: int = FORMAT_VERSION

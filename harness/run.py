@@ -4,17 +4,16 @@ Deploy, put in place what is to be there from the start, arm the crash points, e
 its trigger comes, heal everything, wait until drained, record what is left.
 """
 
-import sqlite3
-from contextlib import ExitStack, closing
+import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from harness import __version__
 from harness.codec import digest
-from harness.contract import DeadLetterTable, SqlTable, fill
+from harness.contract import DeadLetterTable
 from harness.events import (
     FORMAT_VERSION,
+    CanarySent,
     CrashPointReached,
     DeadLettered,
     DrainTimedOut,
@@ -22,18 +21,32 @@ from harness.events import (
     FaultEnded,
     FaultLanded,
     FaultMissed,
+    JobId,
     MessageId,
     QueueDrained,
     RunBegan,
     RunEnded,
     StateRecorded,
 )
-from harness.plan import STRUCK, AfterJob, AtCrashPoint, AtStart, Plan, Step
+from harness.plan import (
+    STRUCK,
+    AfterAlert,
+    AfterAttempt,
+    AfterJob,
+    AfterSeconds,
+    AfterWorkload,
+    AtCrashPoint,
+    AtStart,
+    Plan,
+    Step,
+    Until,
+)
 from harness.runtimes.process import LocalSystem, deploy
+from harness.scenario import queue_of
 from harness.services.broker import BrokerServer
 from harness.services.gate import Arm, Arrival
 from harness.session import Session
-from harness.store import HARNESS, Recorder
+from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Evidence, SubjectError
 from harness.waiting import WaitedInVainError, wait_until
 
@@ -41,7 +54,6 @@ TRIGGER_SECONDS_MAX = 20.0
 # Beyond the longest legal wait of a contract: what a pool needs to notice a dead child (5 s) and a worker to boot.
 DRAIN_SLACK_SECONDS = 15.0
 NEMESIS = "nemesis"
-OBSERVER = "observer"
 
 
 def run(plan: Plan, *, session: Session, server: BrokerServer, recorder: Recorder, name: str, cwd: Path) -> None:
@@ -91,18 +103,29 @@ class _Run:
         awaited = [step.when.job for _, step in later if isinstance(step.when, AtCrashPoint)]
         waiting = {job.job: job for job in self.plan.workload if job.job in awaited[1:] and job.job != awaited[0]}
         for job in self.plan.workload:
-            if job.job not in waiting:
+            if job.job not in waiting and job.job not in self.plan.canaries:
                 self.system.enqueue(job)
+        self._heal_what_ends_by_itself()
         for number, step in later:
             if isinstance(step.when, AtCrashPoint) and step.when.job in waiting:
                 self.system.enqueue(waiting.pop(step.when.job))
             self._take(number, step, arms.get(number))
+            self._heal_what_ends_by_itself()
+        self._send_canaries()
         self._drain()
         # What lasts until all is over is healed before what is left is read: nothing moves any more.
         for number, step, evidence, stack in reversed(self.late_heals):
             self._heal(number, step, evidence, stack)
+        self.system.record_what_is_left_behind()
         self._record_what_is_left()
         self.system.check_services()
+
+    def _send_canaries(self) -> None:
+        for job in self.plan.workload:
+            if job.job in self.plan.canaries:
+                queue = queue_of(self.plan.contract, job.task)
+                self.recorder.record(HARNESS, CanarySent(queue=queue, job=job.job))
+                self.system.enqueue(job)
 
     # --- steps ---
 
@@ -127,8 +150,35 @@ class _Run:
                     self._missed(number, step, f"{job} was not acknowledged within {TRIGGER_SECONDS_MAX:g} s")
                     return
                 self._strike(number, step, None)
+            case AfterWorkload():
+                if not all(self.system.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX) for job in self._sent()):
+                    self._missed(number, step, f"the workload was not done within {TRIGGER_SECONDS_MAX:g} s")
+                    return
+                self._strike(number, step, None)
             case _:
                 raise ValueError(f"step {number + 1} has a trigger that cannot come after the start: {step.when!r}")
+
+    def _sent(self) -> list[JobId]:
+        return [job.job for job in self.plan.workload if job.job not in self.plan.canaries]
+
+    def _heal_what_ends_by_itself(self) -> None:
+        """Each fault that is in force until something has come, once it has, or once it has been waited for in vain."""
+        for number, step, evidence, stack in self.late_heals.copy():
+            if not isinstance(step.until, str):
+                self._await(step.until)
+                self.late_heals.remove((number, step, evidence, stack))
+                self._heal(number, step, evidence, stack)
+
+    def _await(self, until: Until) -> None:
+        match until:
+            case AfterJob(job=job):
+                self.system.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX)
+            case AfterAttempt(job=job):
+                self.system.wait_attempt_ended(job, within=TRIGGER_SECONDS_MAX)
+            case AfterAlert(queue=queue):
+                self.system.wait_alert(queue, within=TRIGGER_SECONDS_MAX)
+            case AfterSeconds(seconds=seconds):
+                threading.Event().wait(seconds)  # how long it lasts is what the fault is about
 
     def _strike(self, number: int, step: Step, arrival: Arrival | None) -> None:
         """Enter the fault; heal it at once, or remember it for when all is over."""
@@ -151,7 +201,9 @@ class _Run:
         else:
             self.recorder.record(
                 NEMESIS,
-                FaultLanded(step=number, fault=step.fault.sentence, targets=impact.targets, jobs=impact.jobs),
+                FaultLanded(
+                    step=number, fault=step.fault.sentence, targets=impact.targets, jobs=impact.jobs, idle=impact.idle
+                ),
             )
         stack.close()
         self.recorder.record(NEMESIS, FaultEnded(step=number, fault=step.fault.sentence))
@@ -176,12 +228,12 @@ class _Run:
             for letter in self._dead_letters(place):
                 self.recorder.record(OBSERVER, letter)
         for table in self.plan.contract.state:
-            rows = tuple(sorted(self._rows(table), key=repr))
+            rows = tuple(sorted(self.system.tables.rows(table), key=repr))
             self.recorder.record(OBSERVER, StateRecorded(table=table.table, rows=rows))
 
     def _dead_letters(self, place: DeadLetterTable) -> list[DeadLettered]:
         letters = []
-        for message, reason, body in self._rows(place.as_table()):
+        for message, reason, body in self.system.tables.rows(place.as_table()):
             data = body.encode() if isinstance(body, str) else bytes(body or b"")
             letters.append(
                 DeadLettered(
@@ -192,21 +244,3 @@ class _Run:
                 )
             )
         return letters
-
-    def _rows(self, table: SqlTable) -> list[tuple[Any, ...]]:
-        """The rows of a table of the subject's, read only; a database or a table that is not there has none.
-
-        :raises SubjectError: the database cannot be read
-        """
-        path = Path(fill(table.url, self.system.placeholders, where=f"table {table.table}").removeprefix("sqlite:///"))
-        if not path.exists():
-            return []
-        try:
-            # Names were checked to be plain identifiers when the contract was compiled.
-            query = f"SELECT {', '.join(table.columns)} FROM {table.table}"  # noqa: S608
-            with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as connection:
-                return [tuple(row) for row in connection.execute(query)]
-        except sqlite3.Error as error:
-            raise SubjectError(
-                f"the subject's table {table.table!r} cannot be read from {path.name}: {error}"
-            ) from error

@@ -19,6 +19,7 @@ from harness.events import Event, RunBegan
 from harness.history import History, merge
 
 HARNESS = "harness"
+OBSERVER = "observer"
 
 
 class Recorder:

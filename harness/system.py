@@ -9,6 +9,7 @@ from msgspec import Struct
 from harness.contract import Contract
 from harness.downstream import Rule
 from harness.events import DONE, EnqueueCalled, JobId
+from harness.poison import PoisonKind
 from harness.services.gate import Arrival
 
 
@@ -20,6 +21,13 @@ class Capability(StrEnum):
     KILL_PROCESS_GROUP = "kill-process-group"
     DOUBLE_MESSAGE = "double-message"
     SCRIPT_DOWNSTREAM = "script-downstream"
+    FREEZE_WORKER = "freeze-worker"
+    FREEZE_POOL_CHILD = "freeze-pool-child"
+    STOP_WORKER = "stop-worker"
+    RESTART_BROKER = "restart-broker"
+    FEED_RAW_MESSAGE = "feed-raw-message"
+    HIDE_TABLE = "hide-table"
+    BLOCK_DIRECTORY = "block-directory"
 
 
 class Target(StrEnum):
@@ -43,10 +51,14 @@ class PlannedJob(Struct, frozen=True, kw_only=True):
 
 
 class Impact(Struct, frozen=True, kw_only=True):
-    """What a fault hit: the exact targets, and the jobs that it met in flight."""
+    """What a fault hit: the exact targets, and the jobs that it met in flight.
+
+    `idle`: it was to meet workers without a job; the canaries after it show what came of it.
+    """
 
     targets: tuple[str, ...]
     jobs: tuple[JobId, ...]
+    idle: bool = False
 
 
 Evidence: TypeAlias = Callable[[], Impact | None]
@@ -91,12 +103,24 @@ class System(Protocol):
         """How often a worker took a message of the job's own."""
         ...
 
+    def was_taken(self, job: JobId) -> bool:
+        """Whether a worker took a message of the job's, or at least popped what no worker can book."""
+        ...
+
     def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
         """Until every message of the job has been acknowledged; False if that did not happen in time."""
         ...
 
     def wait_body_ended(self, job: JobId, *, within: float) -> bool:
         """Until one more execution of the job's body than had ended at the call has ended; False if not in time."""
+        ...
+
+    def wait_attempt_ended(self, job: JobId, *, within: float) -> bool:
+        """Until an execution of the job's body has ended; False if none has in time."""
+        ...
+
+    def wait_alert(self, queue: str, *, within: float) -> bool:
+        """Until the subject has told that an alert for the queue is firing; False if it has not in time."""
         ...
 
     def double(self, job: JobId) -> None:
@@ -106,13 +130,88 @@ class System(Protocol):
         """
         ...
 
-    def kill(self, target: Target, arrival: Arrival | None) -> Impact:
+    def feed(self, kind: PoisonKind, template: JobId, poison: PlannedJob) -> None:
+        """Put a message into the queue that a job's message went through, made from it and spoilt as `kind` says.
+
+        :raises SubjectError: the message of the template was never seen in the broker
+        """
+        ...
+
+    def kill(self, target: Target, arrival: Arrival | None, *, waiting_min: int = 0) -> Impact:
         """SIGKILL what `target` names of the worker that runs the arrived job, and wait until it is gone entirely.
 
         In a pool without children (solo, threads) the main process is what runs the job, and is the child's stand-in.
         Gone: every descendant has ended, and the broker sees none of its connections.
+        `waiting_min`: first wait until the worker holds that many messages of other jobs that have not begun.
         """
         ...
+
+    def freeze(self, arrival: Arrival | None) -> Impact:
+        """SIGSTOP the process group of the worker that runs the arrived job.
+
+        Then do what the broker would do once the visibility timeout had passed: give its messages back, and let a
+        second worker, started for this, take them; return when that one has run the arrived job to an end.
+        """
+        ...
+
+    def thaw(self) -> None:
+        """SIGCONT what was frozen."""
+        ...
+
+    def freeze_child(self, arrival: Arrival | None, *, within: float) -> Impact | None:
+        """SIGSTOP the pool child that runs the arrived job, and wait until its worker has got rid of it.
+
+        None if that did not happen in time; then the child is let go on.
+        """
+        ...
+
+    def terminate(self, arrival: Arrival | None, target: Target) -> Impact:
+        """SIGTERM the main process, or the whole group, of the worker that runs the arrived job: a deploy begins."""
+        ...
+
+    def finish_termination(self, *, grace_seconds: float) -> None:
+        """Once the terminated worker has ended, or been killed with its group after the grace, start a new one."""
+        ...
+
+    def stop_workers(self, queue: str) -> tuple[str, ...]:
+        """Kill every worker that serves the queue; `recover` starts them again. What was hit, in words.
+
+        :raises SubjectError: no worker of the contract serves it
+        """
+        ...
+
+    def waiting(self, queue: str) -> tuple[JobId, ...]:
+        """The jobs whose messages wait in a queue."""
+        ...
+
+    def restart_broker(self, *, outage_seconds: float) -> tuple[JobId, ...]:
+        """Stop the broker, leave it away for that long, start it again with its data; the jobs that were in flight.
+
+        Returns once every worker that was connected is connected again, or has had its time to be.
+        """
+        ...
+
+    def give_back_stranded(self) -> None:
+        """Do what the broker would do once the visibility timeout of messages had passed whose connections are gone.
+
+        First what still runs of them is waited for: a visibility timeout is longer than any body may run.
+        """
+        ...
+
+    def hide_dead_letters(self) -> None:
+        """Take the contract's table of dead letters away.
+
+        :raises SubjectError: the contract names none, or it cannot be taken away
+        """
+        ...
+
+    def show_dead_letters(self) -> None: ...
+
+    def block_spool(self) -> None:
+        """Let nothing be written to the directory where dead letters wait that could not be written to their table."""
+        ...
+
+    def unblock_spool(self) -> None: ...
 
     def recover(self) -> None:
         """Bring the broker's bookkeeping of dead workers to where its own sweep would bring it, and restart them."""

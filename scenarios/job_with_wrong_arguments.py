@@ -1,13 +1,10 @@
 from random import Random
-from typing import Any
 
 from harness.checkers import GUARANTEES
 from harness.contract import Contract
 from harness.faults import FeedPoison
 from harness.plan import DRAINED, AtStart, Step
-from harness.scenario import Scenario, Script, Workload, poison
-
-UNKNOWN_ARGUMENT: dict[str, Any] = {"jobproof_unknown_argument": 1}
+from harness.scenario import Scenario, Script, Workload, poison, wrong_arguments
 
 
 def explore(contract: Contract, workload: Workload, random: Random) -> Script:
@@ -21,7 +18,7 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
                     task,
                     number,
                     "wrong-arguments",
-                    UNKNOWN_ARGUMENT if task.wrong_arguments is None else task.wrong_arguments,
+                    wrong_arguments(task),
                 ),
             ),
             until=DRAINED,

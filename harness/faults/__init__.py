@@ -7,12 +7,20 @@ from typing import TypeAlias, get_args
 
 from harness.faults.answer_errors import AnswerErrors
 from harness.faults.deliver_again import DeliverAgain
+from harness.faults.deploy import Deploy
 from harness.faults.drip_reply import DripReply
 from harness.faults.feed_poison import FeedPoison
+from harness.faults.feed_spoilt import FeedSpoilt
+from harness.faults.freeze_child import FreezeChild
+from harness.faults.freeze_worker import FreezeWorker
+from harness.faults.hide_dead_letters import HideDeadLetters
 from harness.faults.kill_worker import KillWorker
 from harness.faults.lose_reply import LoseReply
+from harness.faults.refuse_connections import RefuseConnections
+from harness.faults.restart_broker import RestartBroker
 from harness.faults.silence import Silence
 from harness.faults.single import SingleFault
+from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
 from harness.faults.together import Together
 
@@ -24,12 +32,20 @@ __all__ = [
     "CATALOGUE",
     "AnswerErrors",
     "DeliverAgain",
+    "Deploy",
     "DripReply",
     "Fault",
     "FeedPoison",
+    "FeedSpoilt",
+    "FreezeChild",
+    "FreezeWorker",
+    "HideDeadLetters",
     "KillWorker",
     "LoseReply",
+    "RefuseConnections",
+    "RestartBroker",
     "Silence",
+    "StopDraining",
     "SubmitAgain",
     "Together",
 ]

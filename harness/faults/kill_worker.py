@@ -17,11 +17,13 @@ class KillWorker(Struct, frozen=True, tag="kill-worker", kw_only=True):
 
     summary: ClassVar[str] = "SIGKILL the pool child, the main process or the process group of a worker"
     target: Target
+    waiting_min: int = 0  # first wait until the worker holds that many messages of other jobs
 
     @property
     def sentence(self) -> str:
         what = {Target.CHILD: "the pool child", Target.MAIN: "the main process", Target.GROUP: "the process group"}
-        return f"SIGKILL {what[self.target]}"
+        backlog = f", with {self.waiting_min} more messages taken," if self.waiting_min else ""
+        return f"SIGKILL {what[self.target]}{backlog}"
 
     @property
     def needs(self) -> frozenset[Capability]:
@@ -35,7 +37,7 @@ class KillWorker(Struct, frozen=True, tag="kill-worker", kw_only=True):
 
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
-        impact = system.kill(self.target, arrival)
+        impact = system.kill(self.target, arrival, waiting_min=self.waiting_min)
         try:
             yield lambda: impact
         finally:

@@ -10,15 +10,17 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import redis
 from msgspec import Struct
 
 from harness.session import HarnessError, Lane
+from harness.waiting import wait_until
 
 VARIABLE = "JOBPROOF_BROKER_SERVER"
 VERSION_MIN = (6, 2)
@@ -107,16 +109,7 @@ class Broker:
 
     def start(self) -> bool:
         """True once *our* server answers; False if it ended, as it does when the port is taken."""
-        self.pid = self.lane.spawn(
-            [
-                *(self.server.path, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.lane.directory)),
-                *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no"),
-                *("--maxclients", "1000", "--client-output-buffer-limit", "normal 0 0 0"),
-            ],
-            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-            cwd=self.lane.directory,
-            log="broker.log",
-        )
+        self._spawn("--port", str(self.port))
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if self.lane.exit_of(self.pid) is not None:
@@ -129,6 +122,53 @@ class Broker:
                 pass
             time.sleep(0.005)
         raise HarnessError(f"the broker {self.server.path} did not answer within {START_SECONDS_MAX:g} s")
+
+    def _spawn(self, *listening: str) -> None:
+        self.pid = self.lane.spawn(
+            [
+                *(self.server.path, *listening, "--bind", "127.0.0.1", "--dir", str(self.lane.directory)),
+                *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no"),
+                *("--maxclients", "1000", "--client-output-buffer-limit", "normal 0 0 0"),
+            ],
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            cwd=self.lane.directory,
+            log="broker.log",
+        )
+
+    def stop(self) -> None:
+        """SIGTERM, and until it is gone: what it has accepted is on disk.
+
+        :raises WaitedInVainError: it did not end
+        """
+        os.kill(self.pid, signal.SIGTERM)
+        wait_until(lambda: self.lane.exit_of(self.pid), within=START_SECONDS_MAX, or_else="the broker did not end")
+        self.client.connection_pool.disconnect()
+
+    def start_again(self, before_anybody: Callable[["redis.Redis"], None]) -> None:
+        """With the data of before, on the port of before; `before_anybody` is called while nobody else can connect.
+
+        :raises HarnessError: it does not come up, or is older than version 7 and cannot open its port later
+        """
+        path = self.lane.directory / "broker.sock"
+        self._spawn("--port", "0", "--unixsocket", str(path))
+        private = redis.Redis(unix_socket_path=str(path), socket_timeout=10)
+
+        def loaded() -> bool:
+            try:
+                return bool(private.ping())
+            except (redis.RedisError, OSError):
+                return False
+
+        try:
+            wait_until(loaded, within=START_SECONDS_MAX, or_else="the broker did not come up again")
+            before_anybody(private)
+            private.config_set("port", str(self.port))
+        except redis.ResponseError as error:
+            raise HarnessError(
+                f"{self.server.version} cannot be restarted as a fault ({error}); use 7 or newer"
+            ) from error
+        finally:
+            private.close()
 
 
 @contextmanager

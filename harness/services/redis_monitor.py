@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import redis
 
@@ -48,12 +49,23 @@ class RedisMonitor:
         self._heard_token = 0
         self._ended = False
         self.ended_by = ""
+        self._connection = self._open(client)
+
+    def _open(self, client: "redis.Redis") -> Any:
         pool = client.connection_pool
-        self._connection = pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None})
-        self._connection.connect()
-        self._connection.send_command("MONITOR")
-        self._connection.read_response()
-        threading.Thread(target=self._listen, name="redis-monitor", daemon=True).start()
+        connection = pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None})
+        connection.connect()
+        connection.send_command("MONITOR")
+        connection.read_response()
+        threading.Thread(target=self._listen, args=(connection,), name="redis-monitor", daemon=True).start()
+        return connection
+
+    def reopen(self, client: "redis.Redis") -> None:
+        """Listen to a server that has been started again; everything that the old one had executed has been heard."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended, timeout=10)
+            self._ended, self.ended_by = False, ""
+        self._connection = self._open(client)
 
     def sync(self, *, within: float = 10.0) -> bool:
         """False if the stream has ended or did not get that far in time."""
@@ -69,11 +81,11 @@ class RedisMonitor:
         with suppress(Exception):  # the server may be gone already
             self._connection.disconnect()
 
-    def _listen(self) -> None:
+    def _listen(self, connection: Any) -> None:
         mark = f"jobproof-sync-{id(self)}-".encode()
         try:
             while True:
-                line = self._connection.read_response(disable_decoding=True)
+                line = connection.read_response(disable_decoding=True)
                 parsed = parse(line if isinstance(line, bytes) else str(line).encode())
                 if parsed is None:
                     continue

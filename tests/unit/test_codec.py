@@ -1,4 +1,5 @@
 import builtins
+import types
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -95,6 +96,8 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
     """Any value of an annotation that occurs in an event."""
     match get_origin(kind), get_args(kind):
+        case types.UnionType, parts:
+            return st.one_of(*(st.none() if part is type(None) else values_of(part) for part in parts))
         case builtins.tuple, (each, builtins.Ellipsis):
             return st.lists(values_of(each), max_size=2).map(tuple)
         case builtins.tuple, parts:

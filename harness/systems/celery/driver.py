@@ -16,15 +16,26 @@ from typing import Any
 
 import psutil
 
+from harness.codec import digest
 from harness.contract import Contract, Worker
-from harness.events import EnqueueCalled, EnqueueReturned, JobId, MessageDoubled, MessageId, RedeliveryForced
-from harness.history import owner_of
+from harness.events import (
+    EffectRequested,
+    EnqueueCalled,
+    EnqueueReturned,
+    JobId,
+    MessageDoubled,
+    MessageId,
+    RedeliveryForced,
+)
+from harness.history import extract, owner_of
+from harness.poison import PoisonKind
 from harness.services.broker import Broker
 from harness.services.ledger import request_in
 from harness.services.redis_monitor import RedisMonitor
 from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
+from harness.systems.celery.spoiling import NO_ENVELOPE, spoilt
 from harness.systems.celery.tap import DELIVERED, QUEUED, Keys, Tap, Tracked
 from harness.waiting import WaitedInVainError, wait_until
 
@@ -70,6 +81,7 @@ class CeleryDriver:
         self._ended: Counter[JobId] = Counter()
         self._ran_on: dict[JobId, tuple[str, int]] = {}
         self._acks_early: set[str] = set()
+        self._firing: set[str] = set()
         self._still: tuple[object, float] = (None, 0.0)
 
     # --- the agent ---
@@ -197,7 +209,9 @@ class CeleryDriver:
     def hear(self, question: dict[str, Any]) -> JobId | None:
         """Take note of what the probe or the ledger says at a crash point, and tell which job it is about."""
         if "request" in question:
-            return owner_of(self.contract, self.jobs.values(), request_in(question))
+            request = request_in(question)
+            self._hear_alert(request)
+            return owner_of(self.contract, self.jobs.values(), request)
         message = MessageId(str(question.get("message", "")))
         with self._lock:
             job = self._messages.get(message)
@@ -212,6 +226,19 @@ class CeleryDriver:
                 if job is not None:
                     self._ended[job] += 1
         return job
+
+    def _hear_alert(self, request: EffectRequested) -> None:
+        alerts = self.contract.alerts
+        if alerts is not None and request.label == alerts.request:
+            queue = extract(alerts.queue, request)
+            if queue is not None and extract(alerts.status, request) == alerts.firing:
+                with self._lock:
+                    self._firing.add(queue)
+
+    def wait_alert(self, queue: str, *, within: float) -> bool:
+        with suppress(WaitedInVainError):
+            return wait_until(lambda: queue in self._firing, within=within, or_else="")
+        return False
 
     def ran_on(self, job: JobId) -> tuple[str, int] | None:
         """The node and the process that last began the job's body."""
@@ -230,10 +257,28 @@ class CeleryDriver:
         self.monitor.sync()
         return sum(self.tap.deliveries[message] for message in self._messages_of(job))
 
-    def wait_body_ended(self, job: JobId, *, within: float) -> bool:
-        before = self._ended[job]
+    def was_taken(self, job: JobId) -> bool:
+        """Whether a worker took a message of the job's, or at least popped what no worker can book."""
+        if self.deliveries(job):
+            return True
+        found = [entry for message in self._messages_of(job) for _, entry in self.tap.by_message(message)]
+        return any(self._has_left(entry) for entry in found)
+
+    def waiting(self, queue: str) -> tuple[JobId, ...]:
+        """The jobs whose messages wait in a queue."""
+        self.monitor.sync()
+        entries = [entry for entry in self.tap.pending().values() if entry.state == QUEUED and entry.queue == queue]
+        with self._lock:
+            jobs = [self._messages.get(entry.message) for entry in entries]
+        return tuple(dict.fromkeys(job for job in jobs if job is not None))
+
+    def attempts_ended(self, job: JobId) -> int:
+        with self._lock:
+            return self._ended[job]
+
+    def wait_attempts_ended(self, job: JobId, count: int, *, within: float) -> bool:
         with suppress(WaitedInVainError):
-            return wait_until(lambda: self._ended[job] > before, within=within, or_else="")
+            return wait_until(lambda: self.attempts_ended(job) >= count, within=within, or_else="")
         return False
 
     def _messages_of(self, job: JobId) -> list[MessageId]:
@@ -260,6 +305,25 @@ class CeleryDriver:
         message, (_, entry) = found[0]
         self.recorder.record(HARNESS, MessageDoubled(job=job, message=message, queue=entry.queue))
         self.broker.client.lpush(entry.queue, entry.raw)
+
+    def feed(self, kind: PoisonKind, template: JobId, poison: PlannedJob) -> None:
+        self.monitor.sync()
+        found = [copy for message in self._messages_of(template) for copy in self.tap.by_message(message)]
+        if not found:
+            raise SubjectError(
+                f"the message of {template} was never seen in the broker, so no poison can be made of it"
+            )
+        _, entry = found[0]
+        message = MessageId(str(uuid.uuid4()))
+        data, body = spoilt(kind, entry.raw, message)
+        with self._lock:
+            self._messages[message] = poison.job
+        self.recorder.record(HARNESS, self._know(poison))
+        if kind in NO_ENVELOPE:
+            self.tap.expect(entry.queue, data, message)
+        self.broker.client.lpush(entry.queue, data)
+        returned = EnqueueReturned(job=poison.job, outcome="ok", message=message, body_digest=digest(body))
+        self.recorder.record(HARNESS, returned)
 
     def connections_of(self, pids: list[int]) -> set[str]:
         """The local addresses of the processes' connections to the broker, as the broker names its clients."""
@@ -295,8 +359,14 @@ class CeleryDriver:
 
         :raises WaitedInVainError: each time that was looked, a message was in the gap
         """
+        self._pause_outside_of_the_gap()
+        try:
+            yield
+        finally:
+            self.broker.client.client_unpause()
 
-        def paused_outside() -> bool:
+    def _pause_outside_of_the_gap(self) -> None:
+        def paused() -> bool:
             # It ends by itself, should the harness die.
             self.broker.client.client_pause(PAUSE_MILLISECONDS, all=False)
             self.monitor.sync()
@@ -305,11 +375,49 @@ class CeleryDriver:
             self.broker.client.client_unpause()
             return False
 
-        wait_until(paused_outside, within=10, or_else="a message was always between its queue and its booking")
-        try:
-            yield
-        finally:
-            self.broker.client.client_unpause()
+        wait_until(paused, within=10, or_else="a message was always between its queue and its booking")
+
+    def stop_broker(self) -> tuple[JobId, ...]:
+        """Stop it while nothing is in the gap; the jobs that were in flight."""
+        self._pause_outside_of_the_gap()
+        jobs = self.in_flight(self.clients())
+        self.broker.stop()
+        return jobs
+
+    def start_broker(self) -> None:
+        """With its data; nothing of what it does from then on goes unheard."""
+        self.broker.start_again(self.monitor.reopen)
+
+    def connected(self, pids: list[int]) -> bool:
+        """Whether one of the processes has a connection that the broker sees."""
+        return bool(self.connections_of(pids) & self.clients())
+
+    def wait_not_popping(self, clients: set[str], *, within: float) -> None:
+        """Until none of the connections waits for a message any more: what a frozen worker still pops is lost in it.
+
+        :raises WaitedInVainError: one still does
+        """
+
+        def popping() -> bool:
+            return any(
+                "b" in str(each["flags"]) for each in self.broker.client.client_list() if each["addr"] in clients
+            )
+
+        wait_until(lambda: not popping(), within=within, or_else="a frozen worker was still waiting for messages")
+
+    def stranded(self) -> set[str]:
+        """The connections that hold messages and do not exist any more."""
+        self.monitor.sync()
+        live = self.clients()
+        return {
+            each.client for each in self.tap.pending().values() if each.state == DELIVERED and each.client not in live
+        }
+
+    def runs_any(self, clients: set[str]) -> bool:
+        """Whether a body still runs of a message that one of the connections had taken."""
+        held = {entry.message for entry in self.tap.pending().values() if entry.client in clients}
+        with self._lock:
+            return any(body.message in held and _alive(body.pid) for body in self._bodies)
 
     def _has_left(self, entry: Tracked) -> bool:
         """Whether a message is in no list any more, and not booked as unacknowledged either."""

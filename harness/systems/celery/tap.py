@@ -76,6 +76,13 @@ class Tap:
                 for tag, value in zip(words[2::2], words[3::2], strict=False):
                     self._delivered(client, tag.decode(errors="replace"), value)
 
+    def expect(self, queue: str, raw: bytes, message: MessageId) -> None:
+        """Track what is about to be pushed and is no envelope; what a subject pushes to lists of its own is not."""
+        with self._lock:
+            tag = f"raw-{message}"
+            self._tracked[tag] = Tracked(message=message, queue=queue, raw=raw)
+            self._record(Queued(queue=queue, message=message, delivery_tag=tag, body_digest=digest(raw)))
+
     def settle(self) -> None:
         """Take every half-seen removal for an acknowledgement: call it when the stream is known to be quiet."""
         with self._lock:

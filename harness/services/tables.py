@@ -1,0 +1,81 @@
+"""The subject's own tables, read after a run; and taken away for a while, where that is the fault."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from harness.contract import SqlTable, fill
+from harness.system import SubjectError
+
+HIDDEN = "_hidden_by_jobproof"
+
+
+class Tables:
+    """One lane's view of the tables that its contract names, in SQLite or PostgreSQL."""
+
+    def __init__(self, placeholders: dict[str, str]) -> None:
+        self._placeholders = placeholders
+
+    def rows(self, table: SqlTable) -> list[tuple[Any, ...]]:
+        """Its rows, read only; a database or a table that is not there has none.
+
+        :raises SubjectError: the database cannot be read
+        """
+        engine = self._engine(table)
+        if engine is None:
+            return []
+        columns: list[sa.ColumnElement[Any]] = [sa.column(name) for name in table.columns]
+        try:
+            with engine.connect() as connection:
+                if not sa.inspect(connection).has_table(table.table):
+                    return []
+                return [
+                    tuple(row) for row in connection.execute(sa.select(*columns).select_from(sa.table(table.table)))
+                ]
+        except sa.exc.SQLAlchemyError as error:
+            raise self._cannot("read", table, error) from error
+
+    def hide(self, table: SqlTable) -> None:
+        """Until `show`, whoever uses the table is told that there is none.
+
+        :raises SubjectError: there is no such table, or it cannot be renamed
+        """
+        self._rename(table, table.table, table.table + HIDDEN)
+
+    def show(self, table: SqlTable) -> None:
+        self._rename(table, table.table + HIDDEN, table.table)
+
+    def _rename(self, table: SqlTable, old: str, new: str) -> None:
+        engine = self._engine(table)
+        if engine is None:
+            raise SubjectError(f"the subject's table {table.table!r} does not exist")
+        try:
+            with engine.begin() as connection:
+                # Names were checked to be plain identifiers when the contract was compiled.
+                connection.execute(sa.text(f"ALTER TABLE {old} RENAME TO {new}"))
+        except sa.exc.SQLAlchemyError as error:
+            raise self._cannot("renamed", table, error) from error
+
+    def _engine(self, table: SqlTable) -> sa.Engine | None:
+        """None where the database is a file that does not exist: opening it would make it."""
+        url = sa.make_url(fill(table.url, self._placeholders, where=f"table {table.table}"))
+        if url.get_backend_name() != "sqlite":
+            return sa.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+        if not url.database or not Path(url.database).exists():
+            return None
+        engine = sa.create_engine(url, poolclass=NullPool)
+        sa.event.listen(engine, "connect", _wait_for_others)
+        return engine
+
+    @staticmethod
+    def _cannot(what: str, table: SqlTable, error: sa.exc.SQLAlchemyError) -> SubjectError:
+        told = str(getattr(error, "orig", None) or error).splitlines()[0]
+        return SubjectError(f"the subject's table {table.table!r} cannot be {what}: {told}")
+
+
+def _wait_for_others(connection: Any, _record: object) -> None:
+    with suppress(Exception):
+        connection.execute("PRAGMA busy_timeout = 10000")
