@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock schema sample clean
+.PHONY: help run test lint format lock schema matrix sample clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ format: .venv/.test ## let ruff format and fix
 
 schema: .venv/.run ## write docs/result.schema.json anew
 	$(BIN)/python -P -m harness.schema docs/result.schema.json
+
+matrix: .venv/.run ## write docs/detection.md anew: which planted bug is found where
+	$(BIN)/jobproof list bugs --format markdown > docs/detection.md
 
 sample: .venv/.run ## write the committed sample report anew
 	rm -rf reports/sample .sample

@@ -180,12 +180,26 @@ def check_command(directory: Path, format_: str) -> int:
 @cli.command("list")
 @click.argument("what", type=click.Choice(["scenarios", "guarantees", "faults", "bugs"]))
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Whose planted bugs to list.")
-@_format
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="For the output; markdown is for bugs: which guarantee finds which, in which scenario.",
+)
 def list_command(what: str, contract_file: Path | None, format_: str) -> int:
     """List what there is to run, to judge by, to hurt with, or to plant."""
     rows = _rows(what, contract_file)
     if format_ == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+    elif format_ == "markdown":
+        from harness.report import matrix
+
+        if what != "bugs":
+            raise BadInputError(f"--format markdown is for bugs, not for {what}")
+        path = contract_file if contract_file is not None else reference_contract()
+        click.echo(matrix.render(compiled(path)), nl=False)
     else:
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:

@@ -63,3 +63,6 @@ def _judge_one(history: History, checker: Checker) -> Verdict:
         cut = f"the run was aborted: {aborted[-1].because}" if aborted else "the history was cut"
         because = f"{cut}; after {len(history.events)} events: {because}"
     return Verdict(guarantee=checker.guarantee, status=status, because=because, witnesses=history.in_order(witnesses))
+
+
+ALERTS_FIRE = "alerts-fire"

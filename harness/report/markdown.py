@@ -32,9 +32,9 @@ def render(result: Result) -> str:
     if result.began:
         facts.append(result.began)
     lines = [
-        f"# {result.outcome.upper()}: {_text(headline(result), SENTENCE_LENGTH_MAX)}",
+        f"# {result.outcome.upper()}: {escaped(headline(result), SENTENCE_LENGTH_MAX)}",
         "",
-        " · ".join(_text(fact, NAME_LENGTH_MAX) for fact in facts),
+        " · ".join(escaped(fact, NAME_LENGTH_MAX) for fact in facts),
         "",
         *_matrix(result),
     ]
@@ -49,30 +49,30 @@ def render(result: Result) -> str:
 def _matrix(result: Result) -> list[str]:
     guarantees = guarantees_of(result)
     rows = [
-        f"| scenario | {' | '.join(_text(name) for name in guarantees)} |" if guarantees else "| scenario |",
+        f"| scenario | {' | '.join(escaped(name) for name in guarantees)} |" if guarantees else "| scenario |",
         "| --- " * (len(guarantees) + 1) + "|",
     ]
     for scenario in result.scenarios:
         status = {each.guarantee: each.status for each in scenario.guarantees}
         cells = [_CELL[status[name]] if name in status else "-" for name in guarantees]
-        rows.append(f"| {' | '.join([_text(scenario.name), *cells])} |")
+        rows.append(f"| {' | '.join([escaped(scenario.name), *cells])} |")
     return [*rows, "", "\\- not put to the test", ""]
 
 
 def _scenario(scenario: ScenarioResult) -> list[str]:
-    lines = [f"## {scenario.outcome.upper()}: {_text(scenario.name)}", "", _sentence(scenario.story), ""]
+    lines = [f"## {scenario.outcome.upper()}: {escaped(scenario.name)}", "", _sentence(scenario.story), ""]
     lines += [f"* Step: {_sentence(step)}" for step in scenario.steps]
     if scenario.covers:
-        lines.append(f"* Covers: {_text(', '.join(scenario.covers))}")
+        lines.append(f"* Covers: {escaped(', '.join(scenario.covers))}")
     lines.append("")
     for together in told_together(scenario):
         first = together[0]
         if first.status == "held":
             continue
-        names = ", ".join(_text(each.guarantee) for each in together)
+        names = ", ".join(escaped(each.guarantee) for each in together)
         lines += [f"**{names}: {first.status}.** {_sentence(first.because)}", ""]
         lines += [
-            f"{number}. {each.at:.3f} s · {_text(f'{each.source}:{each.seq}')} · {_sentence(each.says)}"
+            f"{number}. {each.at:.3f} s · {escaped(f'{each.source}:{each.seq}')} · {_sentence(each.says)}"
             for number, each in enumerate(first.witnesses[:WITNESSES_MAX], start=1)
         ]
         if len(first.witnesses) > WITNESSES_MAX:
@@ -82,13 +82,13 @@ def _scenario(scenario: ScenarioResult) -> list[str]:
     return [*lines, "Repeat it with", "", *_command(scenario.replay), ""]
 
 
-def _text(text: str, limit: int = NAME_LENGTH_MAX) -> str:
+def escaped(text: str, limit: int = NAME_LENGTH_MAX) -> str:
     return _SPECIAL_PATTERN.sub(lambda match: _SPECIAL[match.group().lower()], visible(text, limit))
 
 
 def _sentence(text: str) -> str:
     """A sentence within a line that something harmless has begun, or that begins with a word of its own."""
-    shown = _text(text, SENTENCE_LENGTH_MAX)
+    shown = escaped(text, SENTENCE_LENGTH_MAX)
     # At the start of a line "-", "+", "=", ">" and "1." would make a list, a heading or a quotation; spaces, code.
     return re.sub(r"^\s*(\d*)([-+=.)])", r"\1\\\2", shown).lstrip()
 

@@ -1,6 +1,5 @@
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -8,26 +7,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checkers import GUARANTEES
+from harness.checkers import CATALOGUE as CHECKERS
 from harness.codec import digest, encode
-from harness.contract import AtMostOnce, Contract, Effect, JsonField, Task, Worker
-from harness.downstream import Rule
-from harness.events import DEAD_LETTERED, DONE, EnqueueCalled
+from harness.contract import Alerts, AtMostOnce, Contract, DeadLetterTable, Effect, JsonField, Poison, Task, Worker
+from harness.events import DEAD_LETTERED, DONE
 from harness.faults import CATALOGUE as FAULTS
 from harness.faults import (
     AnswerErrors,
     DeliverAgain,
+    Deploy,
     DripReply,
     FeedPoison,
+    FeedSpoilt,
+    FreezeChild,
+    FreezeWorker,
+    HideDeadLetters,
     KillWorker,
+    LateReply,
     LoseReply,
+    RefuseConnections,
+    ResetConnection,
+    RestartBroker,
     Silence,
+    StopDraining,
     SubmitAgain,
     Together,
 )
-from harness.plan import AfterJob, AtCrashPoint, AtStart, Plan, Step
-from harness.scenario import Scenario, dead, victims, workload_of
-from harness.system import Capability, Impact, PlannedJob, Target
+from harness.plan import (
+    AfterAlert,
+    AfterAttempt,
+    AfterJob,
+    AfterSeconds,
+    AfterWorkload,
+    AtCrashPoint,
+    AtStart,
+    Plan,
+    Step,
+)
+from harness.poison import PoisonKind
+from harness.scenario import Scenario, dead, queue_of, victims, workload_of
+from harness.system import PlannedJob, Target
 from scenarios import CATALOGUE, FAULT_FREE
 
 SCENARIOS = (FAULT_FREE, *CATALOGUE)
@@ -48,9 +67,35 @@ def task(name: str, **changes: Any) -> Task:
     return Task(**{**fields, **changes})
 
 
+TOLD = {"worker_losses_max": 2, "patience_seconds": 1, "hard_limit_seconds": 5}
+# It tells all that a scenario may need to know.
 CONTRACT = Contract(
-    name="c", app="a:a", workers=(Worker(name="w"),), tasks=(task("mail"), task("call", wrong_arguments={"nr": "1"}))
+    name="c",
+    app="a:a",
+    workers=(Worker(name="fast", queues=("quick",)), Worker(name="slow", queues=("bulky",))),
+    tasks=(
+        task("mail", queue="quick", isolated_wait_seconds_max=1.0, **TOLD),
+        task(
+            "call",
+            queue="bulky",
+            wrong_arguments={"nr": "1"},
+            poisons=(Poison(kind="no such person", arguments={"id": "nobody"}),),
+            **TOLD,
+        ),
+    ),
+    alerts=Alerts(
+        request="POST /alerts",
+        queue=JsonField("/queue"),
+        status=JsonField("/status"),
+        age_seconds_max=2,
+        fires_within_seconds=2,
+        clears_within_seconds=2,
+    ),
+    dead_letters=DeadLetterTable(
+        url="sqlite:///x", table="letters", message="message", reason="reason", body="body", spool="{directory}/spool"
+    ),
 )
+SILENT = Contract(name="c", app="a:a", workers=(Worker(name="w"),), tasks=(task("mail", retries_max=0),))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -67,7 +112,7 @@ class TestEveryScenario:
         assert digest(again) == digest(plan)
 
     def test_asks_for_guarantees_that_exist(self, scenario: Scenario) -> None:
-        assert set(scenario.guarantees) <= set(GUARANTEES)
+        assert set(scenario.guarantees) <= {checker.guarantee for checker in CHECKERS}
 
     def test_tells_each_step_in_a_sentence(self, scenario: Scenario) -> None:
         plan = scenario.plan(CONTRACT, seed=1)
@@ -75,13 +120,73 @@ class TestEveryScenario:
 
     def test_gives_the_jobs_of_the_workload_the_same_ids_as_every_other(self, scenario: Scenario) -> None:
         plan = scenario.plan(CONTRACT, seed=1)
-        assert [(job.job, job.identity) for job in plan.workload] == [
+        assert sorted((job.job, job.identity) for job in plan.workload) == sorted(
             (job.job, job.identity) for job in workload_of(CONTRACT)
-        ]
+        )
 
-    def test_strikes_every_kind_of_job(self, scenario: Scenario) -> None:
-        plan = scenario.plan(CONTRACT, seed=1)
-        assert len(plan.steps) == (0 if scenario is FAULT_FREE else len(CONTRACT.tasks))
+    @given(seed=SEEDS)
+    def test_has_something_to_hurt_where_the_contract_tells_all(self, scenario: Scenario, seed: int) -> None:
+        assert bool(scenario.plan(CONTRACT, seed=seed).steps) == (scenario is not FAULT_FREE)
+
+    def test_makes_a_plan_of_a_contract_that_tells_next_to_nothing(self, scenario: Scenario) -> None:
+        plan = scenario.plan(SILENT, seed=1)
+        assert all(step.sentence for step in plan.steps)
+
+    @given(seed=SEEDS)
+    def test_keeps_a_canary_for_each_queue_that_no_step_is_about(self, scenario: Scenario, seed: int) -> None:
+        plan = scenario.plan(CONTRACT, seed=seed)
+        text = "\n".join(encode(step).decode() for step in plan.steps)
+        assert all(f'"{canary}"' not in text for canary in plan.canaries)
+        of = {job.job: job for job in plan.workload}
+        queues = [queue_of(CONTRACT, of[canary].task) for canary in plan.canaries]
+        assert sorted(queues) == (
+            [] if scenario is FAULT_FREE else sorted({"quick", "bulky"} if whole(plan) else queues)
+        )
+        assert all(of[canary].expected == DONE for canary in plan.canaries)
+
+
+def whole(plan: Plan) -> bool:
+    """Whether some job of each queue is left that no step is about."""
+    return not any("LateReply" in type(step.fault).__name__ for step in plan.steps)
+
+
+STRIKE_EVERY_TASK = {
+    *("worker-killed-child", "worker-killed-main", "worker-killed-group", "killed-between-effect-and-record"),
+    *("delivered-twice", "delivered-twice-at-once", "delivered-twice-overtaken", "submitted-twice-at-once"),
+    *("job-that-always-fails", "job-with-wrong-arguments", "reply-lost", "downstream-fails-then-works"),
+    *("downstream-resets", "downstream-refuses-for-good", "downstream-silent", "downstream-slow", "downstream-drips"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(STRIKE_EVERY_TASK))
+def test_a_fault_of_one_job_strikes_every_kind_of_job(name: str) -> None:
+    plan = next(scenario for scenario in CATALOGUE if scenario.name == name).plan(CONTRACT, seed=1)
+    assert len(plan.steps) == len(CONTRACT.tasks)
+
+
+@pytest.mark.parametrize("name", ["frozen-past-the-visibility-timeout", "deploy-with-time", "deploy-with-short-grace"])
+def test_a_fault_of_a_whole_worker_strikes_every_worker(name: str) -> None:
+    plan = next(scenario for scenario in CATALOGUE if scenario.name == name).plan(CONTRACT, seed=1)
+    assert len(plan.steps) == len(CONTRACT.workers)
+
+
+def test_poisoned_messages_are_of_every_kind() -> None:
+    plan = next(scenario for scenario in CATALOGUE if scenario.name == "poisoned-messages").plan(CONTRACT, seed=1)
+    assert [step.fault.kind for step in plan.steps if isinstance(step.fault, FeedSpoilt)] == list(PoisonKind)
+    assert len(PoisonKind) >= 10
+
+
+def test_a_job_that_kills_its_worker_does_so_once_more_than_its_budget_allows() -> None:
+    scenario = next(scenario for scenario in CATALOGUE if scenario.name == "job-that-kills-its-worker")
+    plan = scenario.plan(CONTRACT, seed=1)
+    assert [step.when.occurrence for step in plan.steps if isinstance(step.when, AtCrashPoint)] == [1, 2, 3]
+    assert [job.expected for job in plan.workload].count(DEAD_LETTERED) == 1
+
+
+def test_scenarios_about_a_brokers_outage_start_workers_as_people_do() -> None:
+    for scenario in CATALOGUE:
+        if scenario.name.startswith("broker-restarted"):
+            assert all(worker.arguments == () for worker in scenario.plan(CONTRACT, seed=1).contract.workers)
 
 
 def test_no_two_scenarios_have_one_name() -> None:
@@ -90,8 +195,18 @@ def test_no_two_scenarios_have_one_name() -> None:
 
 def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
     job = PlannedJob(job="poison-1", task="mail", arguments={"x": [1, None]}, identity="p", checked=False)
-    faults = (
-        KillWorker(target=Target.GROUP),
+    faults: tuple[Any, ...] = (
+        KillWorker(target=Target.GROUP, waiting_min=2),
+        Deploy(grace_seconds=1.5, target=Target.GROUP),
+        FeedSpoilt(kind=PoisonKind.NOT_JSON, template="job-1", poison=job),
+        FreezeChild(seconds=3.0),
+        FreezeWorker(),
+        HideDeadLetters(jobs=("job-1",), spool_too=True),
+        LateReply(job="job-1", seconds=1.5),
+        RefuseConnections(job="job-1"),
+        ResetConnection(job="job-1", times=2),
+        RestartBroker(outage_seconds=0.5, idle=True),
+        StopDraining(queue="quick"),
         DeliverAgain(job="job-1"),
         FeedPoison(kind="wrong arguments", poison=job),
         AnswerErrors(job="job-1", status=503, times=2),
@@ -103,9 +218,23 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
     )
     assert {type(fault) for fault in faults} == set(FAULTS)
     for fault in faults:
-        for when in (AtStart(), AtCrashPoint(point="p", job="job-1", occurrence=2), AfterJob(job="job-1")):
+        for when in (
+            AtStart(),
+            AtCrashPoint(point="p", job="job-1", occurrence=2),
+            AfterJob(job="job-1"),
+            AfterWorkload(),
+        ):
             step = Step(when=when, fault=fault)
             assert msgspec.json.decode(encode(step), type=Step) == step
+
+
+@pytest.mark.parametrize(
+    "until",
+    ["struck", "drained", AfterJob(job="j"), AfterAttempt(job="j"), AfterAlert(queue="q"), AfterSeconds(seconds=1.5)],
+)
+def test_until_when_a_fault_lasts_can_be_stored_in_a_step(until: Any) -> None:
+    step = Step(when=AtStart(), fault=FreezeWorker(), until=until)
+    assert msgspec.json.decode(encode(step), type=Step) == step
 
 
 def test_different_seeds_strike_different_jobs() -> None:
@@ -167,117 +296,6 @@ def test_no_arguments_at_all_can_be_the_wrong_arguments() -> None:
     contract = msgspec.structs.replace(CONTRACT, tasks=(task("mail", wrong_arguments={}),))
     (job,) = poisons(contract)
     assert job.arguments == {}
-
-
-# --- faults ---
-
-
-class Downstream:
-    def __init__(self) -> None:
-        self.rules: dict[str, Rule] = {}
-        self.met = 0
-
-    def add(self, rule: Rule) -> None:
-        self.rules[rule.name] = rule
-
-    def lift(self, name: str) -> None:
-        del self.rules[name]
-
-    def uses(self, name: str) -> int:
-        return self.met
-
-
-class Lane:
-    """A system that only notes what is done to it."""
-
-    contract = CONTRACT
-    capabilities = frozenset(Capability)
-    jobs = (EnqueueCalled(job="job-1", task="mail", identity="mail-0"),)
-
-    def __init__(self) -> None:
-        self.downstream = Downstream()
-        self.delivered = 0
-        self.done: list[str] = []
-
-    def enqueue(self, job: PlannedJob) -> None:
-        self.done.append(f"enqueue {job.job}")
-
-    def deliveries(self, job: str) -> int:
-        return self.delivered
-
-    def double(self, job: str) -> None:
-        self.done.append(f"double {job}")
-
-    def kill(self, target: Target, arrival: object) -> Impact:
-        self.done.append(f"kill {target}")
-        return Impact(targets=(str(target),), jobs=("job-1",))
-
-    def recover(self) -> None:
-        self.done.append("recover")
-
-
-def test_killing_a_worker_is_healed_even_if_what_comes_between_fails() -> None:
-    lane = Lane()
-    with pytest.raises(ZeroDivisionError), KillWorker(target=Target.MAIN).applied_to(lane, None):
-        raise ZeroDivisionError
-    assert lane.done == ["kill main", "recover"]
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [AnswerErrors(job="job-1"), LoseReply(job="job-1")],
-    ids=lambda fault: type(fault).__name__,
-)
-def test_a_rule_of_the_downstream_has_landed_once_a_request_has_met_it_and_is_lifted_at_the_end(fault: Any) -> None:
-    lane = Lane()
-    with fault.applied_to(lane, None) as evidence:
-        (rule,) = lane.downstream.rules.values()
-        assert rule.identity == "mail-0"
-        assert evidence() is None
-        lane.downstream.met = 1
-        assert evidence().jobs == ("job-1",)
-    assert lane.downstream.rules == {}
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        DeliverAgain(job="job-1"),
-        FeedPoison(kind="k", poison=PlannedJob(job="poison-1", task="mail", arguments={}, identity="p")),
-    ],
-    ids=lambda fault: type(fault).__name__,
-)
-def test_a_message_that_was_added_has_landed_once_a_worker_took_it(fault: Any) -> None:
-    lane = Lane()
-    with fault.applied_to(lane, None) as evidence:
-        assert evidence() is None
-        lane.delivered = 1
-        assert evidence() is not None
-
-
-def test_faults_that_come_together_have_landed_when_each_has_and_are_all_healed() -> None:
-    lane = Lane()
-    both = Together(faults=(KillWorker(target=Target.CHILD), LoseReply(job="job-1")))
-    with both.applied_to(lane, None) as evidence:
-        assert evidence() is None
-        lane.downstream.met = 1
-        assert evidence() == Impact(targets=("child", "requests of job-1"), jobs=("job-1",))
-    assert lane.done == ["kill child", "recover"]
-    assert lane.downstream.rules == {}
-
-
-def test_faults_that_come_together_need_what_each_needs_and_say_what_each_says() -> None:
-    both = Together(faults=(KillWorker(target=Target.CHILD), LoseReply(job="job-1")))
-    assert both.needs == {Capability.KILL_POOL_CHILD, Capability.SCRIPT_DOWNSTREAM}
-    assert " and " in both.sentence
-
-
-def test_when_one_of_several_faults_cannot_strike_those_before_it_are_healed() -> None:
-    lane = Lane()
-    both = Together(faults=(KillWorker(target=Target.CHILD), LoseReply(job="job-99")))
-    with pytest.raises(ValueError, match="job-99"), ExitStack() as stack:
-        stack.enter_context(both.applied_to(lane, None))
-    assert lane.done == ["kill child", "recover"]
 
 
 def describe(step: Step) -> str:
