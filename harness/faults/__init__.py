@@ -10,7 +10,9 @@ from harness.faults.deliver_again import DeliverAgain
 from harness.faults.drip_reply import DripReply
 from harness.faults.feed_poison import FeedPoison
 from harness.faults.kill_worker import KillWorker
+from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
+from harness.faults.reset_connection import ResetConnection
 from harness.faults.silence import Silence
 from harness.faults.single import SingleFault
 from harness.faults.submit_again import SubmitAgain
@@ -28,7 +30,9 @@ __all__ = [
     "Fault",
     "FeedPoison",
     "KillWorker",
+    "LateReply",
     "LoseReply",
+    "ResetConnection",
     "Silence",
     "SubmitAgain",
     "Together",
