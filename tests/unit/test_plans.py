@@ -20,7 +20,9 @@ from harness.faults import (
     DripReply,
     FeedPoison,
     KillWorker,
+    LateReply,
     LoseReply,
+    ResetConnection,
     Silence,
     SubmitAgain,
     Together,
@@ -98,6 +100,8 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         LoseReply(job="job-1", reset=False),
         Silence(job="job-1", times=1),
         DripReply(job="job-1", seconds=1.5),
+        LateReply(job="job-1", seconds=1.5, times=1),
+        ResetConnection(job="job-1"),
         SubmitAgain(again=job),
         Together(faults=(KillWorker(target=Target.MAIN), LoseReply(job="job-1"))),
     )
