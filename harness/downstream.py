@@ -8,7 +8,7 @@ from harness.contract import Extractor
 
 
 class ErrorStatus(Struct, frozen=True, tag="error-status", kw_only=True):
-    """Answer with an HTTP status and apply nothing."""
+    """Answer with an HTTP status and apply nothing. Over SMTP 451 (try again) from 500 on, else 550 (permanent)."""
 
     status: int = 500
 
@@ -20,9 +20,13 @@ class ReplyLost(Struct, frozen=True, tag="reply-lost", kw_only=True):
 
 
 class Late(Struct, frozen=True, tag="late", kw_only=True):
-    """Apply and answer, that many seconds late."""
+    """Apply at once and answer that many seconds late: who is less patient gives up on what was applied."""
 
     seconds: float
+
+
+class Reset(Struct, frozen=True, tag="reset", kw_only=True):
+    """Apply nothing; the connection is reset (RST)."""
 
 
 class Silent(Struct, frozen=True, tag="silent", kw_only=True):
@@ -30,20 +34,24 @@ class Silent(Struct, frozen=True, tag="silent", kw_only=True):
 
 
 class Dripping(Struct, frozen=True, tag="dripping", kw_only=True):
-    """Answer a byte at a time for that long, then apply: a client's read timeout never fires."""
+    """Answer a little at a time for that long, then apply: a client's read timeout never fires.
+
+    Over HTTP that is a byte of a header, over SMTP a line of a reply of many lines.
+    """
 
     seconds: float
 
 
-Answer: TypeAlias = ErrorStatus | ReplyLost | Late | Silent | Dripping
+Answer: TypeAlias = ErrorStatus | ReplyLost | Late | Reset | Silent | Dripping
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """Which requests get which answer, and how often (`times` None: always)."""
+    """Which requests get which answer, how often (`times` None: always), and how many are met as usual before that."""
 
     name: str
     answer: Answer
-    request: str = ""  # "METHOD /path"; empty matches all
+    request: str = ""  # "METHOD /path" or "MAIL /recipient"; empty matches all
     belongs_to: Extractor | None = None
     identity: str = ""
     times: int | None = None
+    skip: int = 0

@@ -80,6 +80,12 @@ class Downstream(Protocol):
         """How many requests a rule has met."""
         ...
 
+    def refuse(self) -> None:
+        """Until `accept`, whoever connects is refused; who was connected has been reset."""
+        ...
+
+    def accept(self) -> None: ...
+
 
 class System(Protocol):
     """A deployed lane: one broker, one ledger, the subject's workers."""

@@ -12,8 +12,10 @@ from harness.faults.freeze_child import FreezeChild
 from harness.faults.freeze_worker import FreezeWorker
 from harness.faults.hide_dead_letters import HideDeadLetters
 from harness.faults.kill_worker import KillWorker
+from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
 from harness.faults.refuse_connections import RefuseConnections
+from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
 from harness.faults.silence import Silence
 from harness.faults.stop_draining import StopDraining
@@ -30,8 +32,10 @@ SingleFault: TypeAlias = (
     | FreezeWorker
     | HideDeadLetters
     | KillWorker
+    | LateReply
     | LoseReply
     | RefuseConnections
+    | ResetConnection
     | RestartBroker
     | Silence
     | StopDraining

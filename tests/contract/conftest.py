@@ -35,6 +35,7 @@ def lane(session: Session, request: pytest.FixtureRequest) -> Iterator[Lane]:
 class RunningLedger:
     url: str
     port: int
+    smtp_port: int
     pid: int
     gate: Gate
     client: LedgerClient
@@ -47,6 +48,13 @@ class RunningLedger:
         return [type(event).__name__ for event in self.events()]
 
 
+HONOURED: dict[str, dict[str, Any]] = {
+    "key": {"honours_key": Header("Idempotency-Key")},
+    "message-id": {"honours_key": Header("Message-ID")},
+    "fence": {"honours_fence": Header("X-Fence")},
+}
+
+
 def job_of(question: dict[str, Any]) -> JobId | None:
     """For these tests a request belongs to the job that its path ends with."""
     label = question.get("request", {}).get("label", "")
@@ -54,14 +62,16 @@ def job_of(question: dict[str, Any]) -> JobId | None:
 
 
 @pytest.fixture
-def ledger(lane: Lane) -> Iterator[RunningLedger]:
+def ledger(lane: Lane, request: pytest.FixtureRequest) -> Iterator[RunningLedger]:
+    """Indirectly parametrised by a name of HONOURED: what this downstream honours."""
+    kind = getattr(request, "param", None)
     gate = Gate(lane.directory / "gate.sock", job_of)
     settings = Settings(
         events=str(lane.directory / "ledger.jsonl"),
         gate=str(gate.path),
         control=str(lane.directory / "ledger.sock"),
         origin=time.monotonic(),
-        honours_key=Header("Idempotency-Key"),
+        **HONOURED["key" if kind is None else kind],
     )
     pid = lane.spawn(
         [sys.executable, "-P", "-m", "harness.services.ledger", msgspec.json.encode(settings).decode()],
@@ -74,6 +84,7 @@ def ledger(lane: Lane) -> Iterator[RunningLedger]:
     yield RunningLedger(
         url=f"http://127.0.0.1:{ready['port']}",
         port=ready["port"],
+        smtp_port=ready["smtp_port"],
         pid=pid,
         gate=gate,
         client=LedgerClient(lane.directory / "ledger.sock"),

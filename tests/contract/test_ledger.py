@@ -1,5 +1,7 @@
 """The ledger is the only authority on effects: what it says happened, happened, once."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -7,12 +9,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import msgspec
 import pytest
 import requests
 
 from harness.contract import JsonField
-from harness.downstream import Dripping, ErrorStatus, Late, ReplyLost, Rule, Silent
+from harness.downstream import Dripping, ErrorStatus, Late, ReplyLost, Reset, Rule, Silent
 from harness.events import EffectRequested, JobId
+from harness.services.ledger import Settings
+from harness.session import Lane
 from harness.waiting import wait_until
 from tests.contract.conftest import RunningLedger
 
@@ -212,3 +217,103 @@ def test_a_client_that_does_not_wait_for_a_dripping_answer_has_had_no_effect(led
         assert link.recv(8) == b"HTTP/1.1"
     assert post(ledger).ok
     assert ledger.names().count("EffectApplied") == 1
+
+
+def test_a_reset_connection_has_had_no_effect(ledger: RunningLedger) -> None:
+    ledger.client.add(Rule(name="r", answer=Reset(), times=1))
+    with socket.create_connection(("127.0.0.1", ledger.port), timeout=5) as link:
+        link.sendall(b"POST /v1/emails/a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            link.recv(1)
+    assert ledger.names() == ["EffectRequested", "AnswerScripted"]
+
+
+def test_what_a_late_answer_is_about_is_applied_long_before_it(ledger: RunningLedger) -> None:
+    ledger.client.add(Rule(name="r", answer=Late(seconds=30), times=1))
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(f"{ledger.url}/v1/emails/a", json={}, timeout=0.3)
+    wait_until(lambda: "EffectApplied" in ledger.names(), within=2, or_else="it was not applied at once")
+
+
+def test_a_rule_lets_as_many_requests_pass_as_it_skips(ledger: RunningLedger) -> None:
+    ledger.client.add(Rule(name="r", answer=ErrorStatus(), skip=2, times=1))
+    assert [post(ledger).status_code for _ in range(4)] == [200, 200, 500, 200]
+    assert ledger.client.uses("r") == 1
+
+
+def test_reads_are_no_effects_and_answer_what_was_applied_at_their_path(ledger: RunningLedger) -> None:
+    assert requests.get(f"{ledger.url}/things/a", timeout=10).status_code == 404
+    requests.put(f"{ledger.url}/things/a", json={"n": 1}, timeout=10)
+    answer = requests.get(f"{ledger.url}/things/a", timeout=10)
+    assert (answer.status_code, answer.json(), answer.headers["Content-Type"]) == (200, {"n": 1}, "application/json")
+    assert requests.head(f"{ledger.url}/things/a", timeout=10).content == b""
+    assert requests.get(f"{ledger.url}/things/b", timeout=10).status_code == 404
+    requests.delete(f"{ledger.url}/things/a", timeout=10)
+    assert requests.get(f"{ledger.url}/things/a", timeout=10).status_code == 404
+    assert ledger.names().count("ReadAnswered") == 5
+    assert ledger.names().count("EffectApplied") == 2
+
+
+def test_a_body_too_long_to_keep_reads_back_empty(ledger: RunningLedger) -> None:
+    requests.put(f"{ledger.url}/things/a", data=b"x" * (64 * 1024 + 1), timeout=10)
+    answer = requests.get(f"{ledger.url}/things/a", timeout=10)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_a_refusing_downstream_resets_who_is_there_and_refuses_who_comes_until_it_accepts(
+    ledger: RunningLedger,
+) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", ledger.port), timeout=5) as idle,
+        socket.create_connection(("127.0.0.1", ledger.smtp_port), timeout=5) as mail,
+    ):
+        idle.sendall(b"POST /")
+        assert mail.recv(1 << 10).endswith(b"\r\n")
+        ledger.client.refuse()
+        with pytest.raises(ConnectionResetError):
+            idle.recv(1)
+        with pytest.raises(ConnectionResetError):
+            mail.recv(1)
+    for port in (ledger.port, ledger.smtp_port):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+    ledger.client.accept()
+    assert post(ledger).ok
+    with socket.create_connection(("127.0.0.1", ledger.smtp_port), timeout=5) as mail:
+        assert mail.recv(3) == b"220"
+
+
+def other_ledger(ledger: RunningLedger, lane: Lane, port: int) -> list[str]:
+    settings = Settings(
+        events=str(lane.directory / "other.jsonl"),
+        gate=str(ledger.gate.path),
+        control=str(lane.directory / "other.sock"),
+        origin=0.0,
+        port=port,
+        smtp=False,
+    )
+    return [sys.executable, "-P", "-m", "harness.services.ledger", msgspec.json.encode(settings).decode()]
+
+
+def test_a_taken_port_is_a_clear_error(ledger: RunningLedger, lane: Lane) -> None:
+    command = other_ledger(ledger, lane, ledger.port)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert f"the ledger cannot listen on 127.0.0.1:{ledger.port}: Address already in use" in ended.stderr
+
+
+def test_the_next_ledger_takes_the_port_over_at_once_and_without_mail_names_no_mail_port(
+    ledger: RunningLedger, lane: Lane
+) -> None:
+    with requests.Session() as kept:
+        kept.post(f"{ledger.url}/v1/emails/a", json={}, timeout=10)
+        os.kill(ledger.pid, signal.SIGKILL)
+        wait_until(lambda: lane.exit_of(ledger.pid), within=10, or_else="the ledger did not end")
+        with subprocess.Popen(other_ledger(ledger, lane, ledger.port)) as other:
+            ready = ledger.gate.notice("ledger-ready", "ledger", within=20)
+            try:
+                assert ready is not None
+                assert (ready["port"], ready["smtp_port"]) == (ledger.port, 0)
+                assert post(ledger).ok
+            finally:
+                other.kill()
