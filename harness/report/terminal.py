@@ -94,7 +94,7 @@ def show(result: Result, *, directory: Path | None, code: ExitCode) -> None:
 
 
 def _table(result: Result) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("scenario", no_wrap=True)
     judged = {guarantee.guarantee for scenario in result.scenarios for guarantee in scenario.guarantees}
     names = [checker.guarantee for checker in CATALOGUE if checker.guarantee in judged]
