@@ -12,8 +12,11 @@ import msgspec
 
 from harness.contract import Contract, Extractor, Header, JsonField, Task
 from harness.events import (
+    DEAD_LETTERED,
     DONE,
+    EITHER,
     AttemptStarted,
+    DeadLettered,
     EffectApplied,
     EffectRequested,
     EnqueueCalled,
@@ -83,10 +86,17 @@ class History:
         return {event.job: event for event in self.of(EnqueueReturned) if event.outcome == "ok"}
 
     def expected_done(self) -> tuple[JobId, ...]:
-        return tuple(job for job in self.accepted if self.enqueued[job].expected == DONE)
+        return self._expected(DONE)
 
     def expected_dead(self) -> tuple[JobId, ...]:
-        return tuple(job for job in self.accepted if self.enqueued[job].expected != DONE)
+        return self._expected(DEAD_LETTERED)
+
+    def expected_either(self) -> tuple[JobId, ...]:
+        """Jobs that may be done or given up, as long as somebody can see which."""
+        return self._expected(EITHER)
+
+    def _expected(self, end: str) -> tuple[JobId, ...]:
+        return tuple(job for job in self.accepted if self.enqueued[job].expected == end)
 
     def task(self, job: JobId) -> Task | None:
         return self.contract.task(self.enqueued[job].task)
@@ -123,6 +133,35 @@ class History:
                 found[job].append(event)
         return {job: tuple(starts) for job, starts in found.items()}
 
+    # --- dead letters ---
+
+    @cached_property
+    def letters(self) -> dict[JobId, tuple[DeadLettered, ...]]:
+        """The dead letters of each job that was asked for: by message id, or else by the body that was fed."""
+        return self._letters_by_owner[0]
+
+    @cached_property
+    def stranger_letters(self) -> tuple[DeadLettered, ...]:
+        """Dead letters of no job of this run."""
+        return self._letters_by_owner[1]
+
+    @cached_property
+    def _letters_by_owner(self) -> tuple[dict[JobId, tuple[DeadLettered, ...]], tuple[DeadLettered, ...]]:
+        fed = [event for event in self.of(EnqueueReturned) if event.body_digest]
+        found: dict[JobId, list[DeadLettered]] = {job: [] for job in self.enqueued}
+        strangers: list[DeadLettered] = []
+        for letter in self.of(DeadLettered):
+            owner = self.job_of(letter.message)
+            if owner is None:
+                # The same body may have been fed twice: each of the two has a letter before one has a second.
+                alike = [event.job for event in fed if event.body_digest == letter.body_digest and event.job in found]
+                owner = min(alike, key=lambda job: len(found[job]), default=None)
+            if owner in found:
+                found[owner].append(letter)
+            else:
+                strangers.append(letter)
+        return {job: tuple(letters) for job, letters in found.items()}, tuple(strangers)
+
     # --- effects ---
 
     @cached_property
@@ -141,8 +180,13 @@ class History:
 
     @cached_property
     def unattributed(self) -> tuple[EffectApplied, ...]:
-        """Applied effects that no rule of the contract assigns to a job of this run."""
-        return tuple(event for event in self.of(EffectApplied) if self.owner(self.requests.get(event.request)) is None)
+        """Applied effects that no rule of the contract assigns to a job of this run; an alert is no effect."""
+        alert = self.contract.alerts.request if self.contract.alerts is not None else None
+        return tuple(
+            event
+            for event in self.of(EffectApplied)
+            if event.label != alert and self.owner(self.requests.get(event.request)) is None
+        )
 
     def owner(self, request: EffectRequested | None) -> JobId | None:
         if request is None:

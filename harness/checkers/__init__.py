@@ -1,32 +1,41 @@
 """The guarantees, one a file, and how a history is judged by them.
 
 A checker is pure: it sees a history and its own parameters, no plan, no clock, no files. To add one, write the file,
-its handwritten-history tests and a planted bug that it finds, and add a line to `CATALOGUE`.
+its handwritten-history tests and a planted bug that it finds, and add a line to `ALWAYS` or `BY_NAME`.
 """
 
+from harness.checkers.alerts_fire import AlertsFire
 from harness.checkers.attempts_bounded import AttemptsBounded
 from harness.checkers.base import Checker
 from harness.checkers.bounded_wait import BoundedWait
 from harness.checkers.dead_letters_exact import DeadLettersExact
 from harness.checkers.effects_once import EffectsOnce
 from harness.checkers.exercised import Exercised
+from harness.checkers.no_orphans import NoOrphans
 from harness.checkers.nothing_lost import NothingLost
 from harness.checkers.same_outcome import SameOutcome
+from harness.checkers.workers_listening import WorkersListening
 from harness.events import RunAborted
 from harness.history import History
 from harness.verdict import Status, Verdict
 
-CATALOGUE: tuple[Checker, ...] = (
+# What every scenario of faults is judged by.
+ALWAYS: tuple[Checker, ...] = (
     NothingLost(),
     EffectsOnce(),
     SameOutcome(),
     AttemptsBounded(),
     DeadLettersExact(),
     BoundedWait(),
+    WorkersListening(),
+    NoOrphans(),
     Exercised(),
 )
+# What a scenario names where it is about it.
+BY_NAME: tuple[Checker, ...] = (AlertsFire(),)
+CATALOGUE: tuple[Checker, ...] = (*ALWAYS, *BY_NAME)
 
-GUARANTEES: tuple[str, ...] = tuple(checker.guarantee for checker in CATALOGUE)
+GUARANTEES: tuple[str, ...] = tuple(checker.guarantee for checker in ALWAYS)
 
 
 def judge(history: History, catalogue: tuple[Checker, ...] = CATALOGUE) -> tuple[Verdict, ...]:

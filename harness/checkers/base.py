@@ -40,7 +40,7 @@ def may_be_missing(history: History, job: JobId) -> bool:
     """At most once permits a loss: after a fault, and of a job that was not to end as a dead letter."""
     task = history.task(job)
     permits = task is not None and isinstance(task.promise, AtMostOnce)
-    return permits and bool(history.of(FaultLanded)) and job in history.expected_done()
+    return permits and bool(history.of(FaultLanded)) and job not in history.expected_dead()
 
 
 def plural(count: int, noun: str) -> str:

@@ -9,9 +9,10 @@ from harness.verdict import held, unknown, violated
 class BoundedWait(Struct, frozen=True):
     """From enqueued, or the last fault healed, to the job's first effect or its dead letter: the contract's bound.
 
-    A fault that lasted until all was over excuses nothing: jobs have to get through it. Measured on the harness's and
-    the ledger's clock. When a dead letter was written is not known, only that it was by the time the queues were
-    drained: within the bound it is held, beyond it unknown. A job that never ended is nothing-lost's to judge.
+    A job that was enqueued with a bound of its own has the tighter of the two. A fault that lasted until all was over
+    excuses nothing: jobs have to get through it. Measured on the harness's and the ledger's clock. When a dead letter
+    was written is not known, only that it was by the time the queues were drained: within the bound it is held, beyond
+    it unknown. A job that never ended is nothing-lost's to judge.
     """
 
     guarantee: str = "bounded-wait"
@@ -34,9 +35,11 @@ class BoundedWait(Struct, frozen=True):
             ended_at = end.at if isinstance(end, EffectApplied) else drained
             waited = max(0.0, ended_at - max(accepted.at, healed))
             longest = max(longest, waited)
-            if waited > task.wait_seconds_max:
+            own = history.enqueued[job].wait_seconds_max
+            allowed = task.wait_seconds_max if own is None else min(own, task.wait_seconds_max)
+            if waited > allowed:
                 told = late if isinstance(end, EffectApplied) else perhaps
-                told.append(f"{job} took {waited:.1f} s; {task.wait_seconds_max:g} s are allowed")
+                told.append(f"{job} took {waited:.1f} s; {allowed:g} s are allowed")
                 witnesses += [accepted, end]
         if late:
             return violated(named(late), *witnesses)
@@ -53,5 +56,4 @@ class BoundedWait(Struct, frozen=True):
     def _end(history: History, job: JobId) -> EffectApplied | DeadLettered | None:
         if history.effects[job]:
             return history.effects[job][0]
-        letters = (letter for letter in history.of(DeadLettered) if history.job_of(letter.message) == job)
-        return next(letters, None)
+        return next(iter(history.letters[job]), None)

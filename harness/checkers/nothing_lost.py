@@ -3,7 +3,7 @@ from collections import Counter
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
-from harness.events import Acknowledged, BaselineRecorded, DeadLettered, Event, FaultLanded, JobId, NodeExited
+from harness.events import Acknowledged, BaselineRecorded, Event, FaultLanded, JobId, NodeExited
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -20,8 +20,8 @@ class NothingLost(Struct, frozen=True):
     def check(self, history: History) -> Finding:
         if unjudged := cannot_judge(history):
             return unjudged
-        dead = {history.job_of(letter.message) for letter in history.of(DeadLettered)}
-        missing = {job: what for job in history.accepted if job not in dead and (what := _missing(history, job))}
+        unburied = [job for job in history.accepted if not history.letters[job]]
+        missing = {job: what for job in unburied if (what := _missing(history, job))}
         excused = [job for job in missing if may_be_missing(history, job)]
         lost = [job for job in missing if job not in excused]
         if lost and history.unattributed:
@@ -30,8 +30,9 @@ class NothingLost(Struct, frozen=True):
                 f"attributed to any job and may be theirs",
                 *history.unattributed,
             )
-        if lost and history.contract.dead_letters is None and set(lost) <= set(history.expected_dead()):
-            return unknown(f"{named(lost)} had to be given up, and the contract does not say where dead letters go")
+        given_up = {*history.expected_dead(), *history.expected_either()}
+        if lost and history.contract.dead_letters is None and set(lost) <= given_up:
+            return unknown(f"{named(lost)} may have been given up, and the contract does not say where dead letters go")
         if lost:
             told = [f"{job} ({missing[job]})" for job in lost]
             return violated(
@@ -54,7 +55,7 @@ def _missing(history: History, job: JobId) -> str:
         return "no effect at all"
     baselines = history.of(BaselineRecorded)
     task = history.task(job)
-    if not baselines or task is None or job not in history.expected_done():
+    if not baselines or task is None or job in history.expected_dead():
         return ""
     usual = [label for label, _ in baselines[-1].effects.get(job, ())]
     # Counted by the contract's rule and not by the label: a path may hold what differs from run to run.

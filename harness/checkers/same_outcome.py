@@ -12,7 +12,8 @@ class SameOutcome(Struct, frozen=True):
     """What the faulted run left behind equals what its fault-free twin left behind.
 
     Compared are the content of each job's effects (as a set: how often is the business of effects-once) and the rows
-    of the tables that the contract names. Jobs that were to end as dead letters are expected to have had no effect.
+    of the tables that the contract names. Jobs that were to end as dead letters are expected to have had no effect;
+    where being done and being given up were both open, no effect but the twin's.
     """
 
     guarantee: str = "same-outcome"
@@ -30,10 +31,12 @@ class SameOutcome(Struct, frozen=True):
         differences: list[str] = []
         witnesses: list[Event] = []
         for job in history.accepted:
-            usual = set(baseline.effects.get(job, ())) if job in history.expected_done() else set()
+            usual = set() if job in history.expected_dead() else set(baseline.effects.get(job, ()))
             found = {(event.label, history.requests[event.request].fingerprint) for event in history.effects[job]}
-            if unjudged:
-                usual &= found  # what is missing may still come; what is there and was not in the twin's is proven
+            if unjudged or job in history.expected_either():
+                usual &= (
+                    found  # what is missing may still come or was given up; what was not so in the twin's is proven
+                )
             if found == usual or (not found and may_be_missing(history, job)):
                 continue
             differences.append(_difference(job, found, usual))
@@ -52,8 +55,8 @@ class SameOutcome(Struct, frozen=True):
         history: History, baseline: BaselineRecorded, differences: list[str], witnesses: list[Event]
     ) -> tuple[int, list[str]]:
         """How many tables were compared, and those of the contract that could not be."""
-        if history.expected_dead():
-            return 0, []  # a job that is made to fail leaves other rows behind than the twin's; effects were compared
+        if history.expected_dead() or history.expected_either():
+            return 0, []  # a job that is given up leaves other rows behind than the twin's; effects were compared
         recorded = {event.table: event for event in history.of(StateRecorded)}
         unread = []
         for table in history.contract.state:

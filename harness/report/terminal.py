@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import __version__
-from harness.checkers import GUARANTEES
+from harness.checkers import CATALOGUE
 from harness.exit_codes import ExitCode
 from harness.plan import Plans
 from harness.report.summary import told_together
@@ -94,9 +94,11 @@ def show(result: Result, *, directory: Path | None, code: ExitCode) -> None:
 
 
 def _table(result: Result) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("scenario", no_wrap=True)
-    for name in GUARANTEES:
+    judged = {guarantee.guarantee for scenario in result.scenarios for guarantee in scenario.guarantees}
+    names = [checker.guarantee for checker in CATALOGUE if checker.guarantee in judged]
+    for name in names:
         table.add_column(name.replace("-", "\n"), vertical="bottom")
     for scenario in result.scenarios:
         by_name = {guarantee.guarantee: guarantee for guarantee in scenario.guarantees}
@@ -107,7 +109,7 @@ def _table(result: Result) -> Table:
             )
             if name in by_name
             else Text("-", style="dim")
-            for name in GUARANTEES
+            for name in names
         ]
         table.add_row(Text(scenario.name), *cells)
     return table

@@ -1,3 +1,5 @@
+import pytest
+
 from harness.checkers import judge
 from harness.checkers.bounded_wait import BoundedWait
 from harness.events import (
@@ -280,3 +282,28 @@ def test_a_cut_history_is_not_known_to_have_held_but_a_late_effect_stands() -> N
     )
     assert judged(early) is UNKNOWN
     assert judged(late) is VIOLATED
+
+
+@pytest.mark.parametrize(("own", "expected"), [(4.9, VIOLATED), (5.0, HELD), (60.0, HELD)])
+def test_a_job_with_a_bound_of_its_own_has_the_tighter_of_the_two(own: float, expected: Status) -> None:
+    told = history(
+        EnqueueCalled(at=1, job="job-1", task="mail", identity="mail-a", wait_seconds_max=own),
+        EnqueueReturned(at=1, job="job-1", outcome="ok", message="m1"),
+        requested(1, "POST /mails", "mail-a"),
+        EffectApplied(at=6, request=1, label="POST /mails", key=""),
+        QueueDrained(at=7),
+        RunEnded(at=7),
+    )
+    assert status(told) is expected
+
+
+def test_a_bound_of_its_own_does_not_loosen_the_tasks() -> None:
+    told = history(
+        EnqueueCalled(at=1, job="job-1", task="mail", identity="mail-a", wait_seconds_max=60),
+        EnqueueReturned(at=1, job="job-1", outcome="ok", message="m1"),
+        requested(1, "POST /mails", "mail-a"),
+        EffectApplied(at=22, request=1, label="POST /mails", key=""),
+        QueueDrained(at=23),
+        RunEnded(at=23),
+    )
+    assert status(told) is VIOLATED

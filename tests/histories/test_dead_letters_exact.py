@@ -4,6 +4,7 @@ from harness.checkers import judge
 from harness.checkers.dead_letters_exact import DeadLettersExact
 from harness.events import (
     DEAD_LETTERED,
+    EITHER,
     AttemptStarted,
     DeadLettered,
     DrainTimedOut,
@@ -308,3 +309,47 @@ def test_a_cut_history_is_not_known_to_have_held_but_a_wrong_dead_letter_stands(
     )
     assert judged(exact) is UNKNOWN
     assert judged(wrong) is VIOLATED
+
+
+def test_a_job_with_both_ends_open_may_have_one_dead_letter_and_not_two() -> None:
+    job = (
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a", expected=EITHER),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        QueueDrained(),
+    )
+    letter = DeadLettered(message="m1", reason="WorkerLostError", body_digest="d1", body_bytes=9)
+    assert status(history(*job, RunEnded())) is HELD
+    assert status(history(*job, letter, RunEnded())) is HELD
+    assert status(history(*job, letter, letter, RunEnded())) is VIOLATED
+    assert status(history(*job, RunEnded(), contract=NO_PLACE)) is UNKNOWN
+
+
+def test_what_was_fed_without_a_message_id_is_known_by_its_body_and_must_be_kept_as_it_was_fed() -> None:
+    fed = (
+        EnqueueCalled(job="poison-1", task="mail", identity="poison", expected=DEAD_LETTERED),
+        EnqueueReturned(job="poison-1", outcome="ok", body_digest="d1"),
+        Queued(queue="celery", message="", delivery_tag="t1", body_digest="d1"),
+        QueueDrained(),
+    )
+    its = DeadLettered(message="", reason="DecodeError", body_digest="d1", body_bytes=9)
+    emptied = DeadLettered(message="", reason="DecodeError", body_digest="d0", body_bytes=0)
+    assert status(history(*fed, its, RunEnded())) is HELD
+    answer, because, _ = DeadLettersExact().check(history(*fed, emptied, RunEnded()))
+    assert answer is VIOLATED
+    assert "of no job of this run" in because
+    assert "poison-1 had to be given up" in because
+
+
+def test_the_same_body_fed_twice_needs_two_dead_letters() -> None:
+    fed = tuple(
+        event
+        for job in ("poison-1", "poison-2")
+        for event in (
+            EnqueueCalled(job=job, task="mail", identity=job, expected=DEAD_LETTERED),
+            EnqueueReturned(job=job, outcome="ok", body_digest="d1"),
+        )
+    )
+    letter = DeadLettered(message="", reason="DecodeError", body_digest="d1", body_bytes=9)
+    assert status(history(*fed, QueueDrained(), letter, letter, RunEnded())) is HELD
+    assert status(history(*fed, QueueDrained(), letter, RunEnded())) is VIOLATED
+    assert status(history(*fed, QueueDrained(), letter, letter, letter, RunEnded())) is VIOLATED

@@ -4,9 +4,11 @@ from harness.checkers import judge
 from harness.checkers.nothing_lost import NothingLost
 from harness.events import (
     DEAD_LETTERED,
+    EITHER,
     Acknowledged,
     AttemptEnded,
     AttemptStarted,
+    BaselineRecorded,
     DeadLettered,
     DrainTimedOut,
     EffectAbandoned,
@@ -314,3 +316,40 @@ def test_a_history_cut_before_the_dead_letters_were_read_does_not_prove_a_loss()
         RunAborted(because="the subject's table 'letters' cannot be read", blame="subject"),
     )
     assert judged(told) is UNKNOWN
+
+
+def test_a_job_with_both_ends_open_is_lost_only_where_neither_shows() -> None:
+    job = (
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a", expected=EITHER),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+    )
+    done = (requested(1, "POST /mails", "mail-a"), EffectApplied(request=1, label="POST /mails", key=""))
+    letter = DeadLettered(message="m1", reason="TypeError", body_digest="d1", body_bytes=9)
+    assert status(history(*job, *done, QueueDrained(), RunEnded())) is HELD
+    assert status(history(*job, QueueDrained(), letter, RunEnded())) is HELD
+    assert status(history(*job, QueueDrained(), RunEnded())) is VIOLATED
+
+
+def test_half_done_is_not_done_where_being_given_up_was_open_too() -> None:
+    told = history(
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a", expected=EITHER),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        requested(1, "POST /mails", "mail-a"),
+        EffectApplied(request=1, label="POST /mails", key=""),
+        QueueDrained(),
+        RunEnded(),
+        BaselineRecorded(effects={"job-1": (("POST /mails", "a"), ("POST /mails", "b"))}, state={}, drained=True),
+    )
+    assert status(told) is VIOLATED
+
+
+def test_what_was_fed_without_a_message_id_is_found_again_by_its_body() -> None:
+    fed = (
+        EnqueueCalled(job="poison-1", task="mail", identity="poison", expected=DEAD_LETTERED),
+        EnqueueReturned(job="poison-1", outcome="ok", body_digest="d1"),
+        QueueDrained(),
+    )
+    its = DeadLettered(message="", reason="DecodeError", body_digest="d1", body_bytes=9)
+    others = DeadLettered(message="", reason="DecodeError", body_digest="d2", body_bytes=9)
+    assert status(history(*fed, its, RunEnded())) is HELD
+    assert status(history(*fed, others, RunEnded())) is VIOLATED

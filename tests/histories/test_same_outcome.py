@@ -4,6 +4,7 @@ from harness.checkers import judge
 from harness.checkers.same_outcome import SameOutcome
 from harness.events import (
     DEAD_LETTERED,
+    EITHER,
     BaselineRecorded,
     DrainTimedOut,
     EffectApplied,
@@ -366,3 +367,23 @@ def test_a_cut_history_is_not_known_to_have_held_but_another_content_stands() ->
     )
     assert judged(same) is UNKNOWN
     assert judged(other) is VIOLATED
+
+
+def test_a_job_with_both_ends_open_may_have_the_twins_effects_or_fewer_and_its_tables_are_not_compared() -> None:
+    job = (
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a", expected=EITHER),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+    )
+    end = (
+        QueueDrained(),
+        StateRecorded(table="invoices", rows=(("mail-a", "failed"),)),
+        RunEnded(),
+        BaselineRecorded(
+            effects={"job-1": (("POST /mails", "usual"),)}, state={"invoices": (("mail-a", "sent"),)}, drained=True
+        ),
+    )
+    applied = EffectApplied(request=1, label="POST /mails", key="")
+    assert status(history(*job, *end)) is HELD
+    assert status(history(*job, requested(1, "POST /mails", "mail-a"), applied, *end)) is HELD
+    other = requested(1, "POST /mails", "mail-a", content="half a mail")
+    assert status(history(*job, other, applied, *end)) is VIOLATED
