@@ -29,6 +29,7 @@ from harness.events import (
     StateRecorded,
 )
 from harness.plan import STRUCK, AfterJob, AtCrashPoint, AtStart, Plan, Step
+from harness.runtimes.home import LaneHome
 from harness.runtimes.process import LocalSystem, deploy
 from harness.services.broker import BrokerServer
 from harness.services.gate import Arm, Arrival
@@ -44,7 +45,16 @@ NEMESIS = "nemesis"
 OBSERVER = "observer"
 
 
-def run(plan: Plan, *, session: Session, server: BrokerServer, recorder: Recorder, name: str, cwd: Path) -> None:
+def run(
+    plan: Plan,
+    *,
+    session: Session,
+    server: BrokerServer,
+    recorder: Recorder,
+    name: str,
+    cwd: Path,
+    home: LaneHome | None = None,
+) -> None:
     """Carry out a plan; everything that happened is in the recorder's logs afterwards.
 
     :raises SubjectError: the subject could not be started
@@ -64,7 +74,7 @@ def run(plan: Plan, *, session: Session, server: BrokerServer, recorder: Recorde
             versions={"jobproof": __version__, "broker server": f"{server.version} ({server.found})"},
         ),
     )
-    with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd) as system:
+    with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd, home=home) as system:
         _Run(plan, system, recorder).carry_out()
         recorder.record(HARNESS, RunEnded(events=recorder.counts()))
 

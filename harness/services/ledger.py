@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     control: str  # path of the control socket to listen on
     origin: float  # CLOCK_MONOTONIC at which the run began
     honours_key: Extractor | None = None
+    port: int = 0  # 0: any that is free
+    smtp_port: int = 0
 
 
 class Log:
@@ -286,12 +288,13 @@ class _HttpHandler(socketserver.BaseRequestHandler):
 
 
 class _HttpServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 256
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        super().__init__(("127.0.0.1", 0), _HttpHandler)
+        super().__init__(("127.0.0.1", ledger.settings.port), _HttpHandler)
 
 
 class _ControlHandler(socketserver.StreamRequestHandler):
