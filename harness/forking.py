@@ -28,7 +28,7 @@ def not_forkable() -> str:
     """Why this process must not be forked, in words; empty if it may be."""
     threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     if threads > 1:
-        return f"its import leaves {threads - 1} threads running"
+        return f"its import leaves threads running ({threads - 1})"
     sockets = 0
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
@@ -37,7 +37,7 @@ def not_forkable() -> str:
             continue  # the descriptor that listed the folder
         sockets += is_socket and int(descriptor.name) != LINK
     if sockets:
-        return f"its import leaves {sockets} sockets open"
+        return f"its import leaves sockets open ({sockets})"
     return ""
 
 

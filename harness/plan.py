@@ -59,6 +59,8 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
+    """`watched`: the contract's sidecars run beside its workers."""
+
     scenario: str
     story: str
     seed: int
@@ -68,6 +70,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     guarantees: tuple[str, ...]
     covers: tuple[str, ...] = ()
     bug: str = ""
+    watched: bool = False
     format_version: int = FORMAT_VERSION
 
 

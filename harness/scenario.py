@@ -23,13 +23,17 @@ class Script(Struct, frozen=True, kw_only=True):
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """`explore` takes the contract's workload and a source of chance; the same seed gives the same plan."""
+    """`explore` takes the contract's workload and a source of chance; the same seed gives the same plan.
+
+    `watched`: the contract's sidecars, such as its monitor, run beside its workers.
+    """
 
     name: str
     story: str
     covers: tuple[str, ...]  # ids of docs/failure-modes
     guarantees: tuple[str, ...]
     explore: Callable[[Contract, Workload, Random], Script]
+    watched: bool = False
 
     def plan(self, contract: Contract, *, seed: int, bug: str = "") -> Plan:
         # A scenario's draws depend on its name and the seed, not on which other scenarios run beside it.
@@ -45,6 +49,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
             guarantees=self.guarantees,
             covers=self.covers,
             bug=bug,
+            watched=self.watched,
         )
 
 

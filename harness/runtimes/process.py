@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from harness.contract import Contract, Worker, fill
+from harness.contract import Contract, Sidecar, Worker, fill
 from harness.events import EnqueueCalled, JobId, NodeExited, NodeStarted, SubjectDescribed
 from harness.plan import Plan
 from harness.runtimes.home import Forker, LaneHome, open_homes
@@ -105,6 +105,9 @@ class LocalSystem:
         self.driver.prepare()
         for node in self.nodes.values():
             self._spawn(node)
+        if self.plan.watched:
+            for sidecar in self.contract.sidecars:
+                self._spawn_sidecar(sidecar)
         for node in self.nodes.values():
             self._await_ready(node)
 
@@ -164,6 +167,18 @@ class LocalSystem:
             forker=self.forker.pid if is_forked else 0,
         )
         self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
+
+    def _spawn_sidecar(self, sidecar: Sidecar) -> None:
+        """A program like any other: nothing is known of when it is ready."""
+        name = sidecar.name
+        pid = self.lane.spawn(
+            [fill(word, self.placeholders, where=f"sidecar {name!r}") for word in sidecar.command],
+            environment=self.environment,
+            cwd=self.cwd,
+            log=f"{name}.log",
+            on_exit=lambda pid, status: self._exited(name, pid, status),
+        )
+        self.recorder.record(HARNESS, NodeStarted(node=name, pid=pid))
 
     def _exited(self, name: str, pid: int, status: str) -> None:
         with suppress(OSError):  # the run may be over and its directory full or gone
