@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 
 import msgspec
 
@@ -31,6 +32,7 @@ from harness.result import (
     worst_outcome,
 )
 from harness.run import run
+from harness.runtimes.home import LaneHome, open_homes
 from harness.scenario import CORE
 from harness.services.broker import BrokerServer
 from harness.session import Session
@@ -71,6 +73,7 @@ class Campaign:
         self.fail_fast = fail_fast
         self.listener = listener
         self.harness_failures: list[str] = []
+        self._homes: SimpleQueue[LaneHome] = SimpleQueue()  # those in which nothing runs
         self._twin: Future[None] = Future()
         self._stopped = threading.Event()  # no further scenario begins
         self._aborted = threading.Event()  # what is running is not worth a verdict any more
@@ -80,7 +83,14 @@ class Campaign:
 
         :raises SubjectError: the subject cannot even be started without a fault
         """
-        pool = ThreadPoolExecutor(self.lanes, thread_name_prefix="lane")
+        lanes = max(1, min(self.lanes, len(self.plans.plans)))
+        with open_homes(self.session, lanes) as homes:
+            for home in homes:
+                self._homes.put(home)
+            self._carry_out(lanes)
+
+    def _carry_out(self, lanes: int) -> None:
+        pool = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
         futures = [pool.submit(self._one, plan) for plan in self.plans.plans]
         try:
             for future in as_completed(futures):
@@ -101,8 +111,17 @@ class Campaign:
         self.listener(plan.scenario, None)
         recorder = Recorder(self.directory, plan.scenario)
         is_twin = plan.scenario == FAULT_FREE
+        home = self._homes.get()
         try:
-            run(plan, session=self.session, server=self.server, recorder=recorder, name=plan.scenario, cwd=self.cwd)
+            run(
+                plan,
+                session=self.session,
+                server=self.server,
+                recorder=recorder,
+                name=plan.scenario,
+                cwd=self.cwd,
+                home=home,
+            )
         except SubjectError as error:
             recorder.record(HARNESS, RunAborted(because=str(error), blame="subject"))
             if is_twin:
@@ -113,6 +132,7 @@ class Campaign:
             with suppress(OSError):
                 recorder.record(HARNESS, RunAborted(because=because, blame="harness"))
         finally:
+            self._homes.put(home)
             if is_twin:
                 self._twin.set_result(None)
             keep_logs(self.session.directory / plan.scenario, self.directory / "logs" / plan.scenario)

@@ -9,6 +9,7 @@ Elsewhere a marker in the environment is scanned for. Workers inherit neither th
 """
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -22,9 +23,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from harness.forking import LINK
+
 LOG_BYTES_MAX = 1 << 20
 MARKER = "JOBPROOF_SESSION"
 PR_SET_CHILD_SUBREAPER = 36
+FORK_SECONDS_MAX = 10.0
 _READ_BYTES = 1 << 16
 
 
@@ -67,6 +71,7 @@ class Keeper:
         self.control = control
         self.selector = selectors.DefaultSelector()
         self.buffer = b""
+        self.forkers: dict[int, socket.socket] = {}
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
@@ -84,6 +89,8 @@ class Keeper:
                         return
                 elif key.data == "wake":
                     os.read(key.fd, _READ_BYTES)
+                elif isinstance(key.data, int):
+                    self._heard_forker(key.data)
                 elif not key.data.pump():
                     self.selector.unregister(key.fd)
             self._reap()
@@ -99,7 +106,8 @@ class Keeper:
         for line in lines:
             request = json.loads(line)
             try:
-                self._say({"id": request["id"], "pid": self._spawn(request)})
+                pid = self._fork(request) if request["forker"] else self._spawn(request)
+                self._say({"id": request["id"], "pid": pid})
             except OSError as error:
                 self._say({"id": request["id"], "error": f"{request['argv'][0]}: {error.strerror}"})
         return True
@@ -107,20 +115,56 @@ class Keeper:
     def _spawn(self, request: dict[str, Any]) -> int:
         log = Log(request["log"])
         error_read, error_write = os.pipe()
+        links = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) if request["forks"] else None
         pid = os.fork()
         if pid == 0:
-            self._become(request, log, error_write)
+            self._become(request, log, error_write, links[1] if links is not None else None)
         os.close(error_write)
         os.close(log.write_end)
         with os.fdopen(error_read, "rb") as pipe:
-            errno = pipe.read()
+            failed = pipe.read()
         self.selector.register(log.read_end, selectors.EVENT_READ, log)
-        if errno:
-            raise OSError(int(errno), os.strerror(int(errno)))
+        if links is not None:
+            links[1].close()
+            links[0].settimeout(FORK_SECONDS_MAX)
+            self.forkers[pid] = links[0]
+            self.selector.register(links[0], selectors.EVENT_READ, pid)
+        if failed:
+            raise OSError(int(failed), os.strerror(int(failed)))
+        return pid
+
+    def _heard_forker(self, pid: int) -> None:
+        """Pass on the one thing that a forker says unasked: whether it can fork. It is the subject's, so no more."""
+        link = self.forkers[pid]
+        self.selector.unregister(link)
+        with suppress(OSError, ValueError):
+            if said := link.recv(_READ_BYTES):
+                self._say({"forker": pid, "said": json.loads(said)})
+
+    def _fork(self, request: dict[str, Any]) -> int:
+        """Have a forker fork. The new process is this one's child, and its exit is told like any other's.
+
+        :raises OSError: it is gone, does not answer in time, or names a process that is not a child of this one
+        """
+        link = self.forkers.get(request["forker"])
+        if link is None:
+            raise ProcessLookupError(errno.ESRCH, "the process that was to fork is gone")
+        log = Log(request["log"])
+        try:
+            socket.send_fds(link, [json.dumps(request).encode()], [log.write_end])
+            answer = json.loads(link.recv(_READ_BYTES) or b"{}")
+            pid = int(answer["pid"]) if answer.get("id") == request["id"] else 0
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            log.close()
+            raise ProcessLookupError(errno.ESRCH, f"the process that was to fork did not ({error})") from error
+        finally:
+            os.close(log.write_end)
+        self.selector.register(log.read_end, selectors.EVENT_READ, log)
         return pid
 
     @staticmethod
-    def _become(request: dict[str, Any], log: Log, error_write: int) -> None:
+    def _become(request: dict[str, Any], log: Log, error_write: int, link: socket.socket | None) -> None:
         """In the forked child: turn into the requested program. Never returns."""
         try:
             os.setsid()
@@ -132,6 +176,12 @@ class Keeper:
             os.dup2(null, 0)
             os.dup2(log.write_end, 1)
             os.dup2(log.write_end, 2)
+            if link is not None:
+                if error_write == LINK:
+                    error_write = os.dup(error_write)
+                    os.set_inheritable(error_write, False)
+                os.dup2(link.fileno(), LINK)
+                os.set_inheritable(LINK, True)  # which dup2 does not see to if it was there already
             os.chdir(request["cwd"])
             os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606 - running it is the point
         except OSError as error:
@@ -145,7 +195,15 @@ class Keeper:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
+                if pid in self.forkers:
+                    self._forget_forker(pid)
                 self._say({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
+
+    def _forget_forker(self, pid: int) -> None:
+        link = self.forkers.pop(pid)
+        with suppress(KeyError):
+            self.selector.unregister(link)
+        link.close()
 
     def _say(self, message: dict[str, Any]) -> None:
         with suppress(OSError):  # the harness died; the next read of the socket tells

@@ -41,6 +41,7 @@ from harness.plan import (
     Step,
     Until,
 )
+from harness.runtimes.home import LaneHome
 from harness.runtimes.process import LocalSystem, deploy
 from harness.scenario import queue_of
 from harness.services.broker import BrokerServer
@@ -56,7 +57,16 @@ DRAIN_SLACK_SECONDS = 15.0
 NEMESIS = "nemesis"
 
 
-def run(plan: Plan, *, session: Session, server: BrokerServer, recorder: Recorder, name: str, cwd: Path) -> None:
+def run(
+    plan: Plan,
+    *,
+    session: Session,
+    server: BrokerServer,
+    recorder: Recorder,
+    name: str,
+    cwd: Path,
+    home: LaneHome | None = None,
+) -> None:
     """Carry out a plan; everything that happened is in the recorder's logs afterwards.
 
     :raises SubjectError: the subject could not be started
@@ -76,7 +86,7 @@ def run(plan: Plan, *, session: Session, server: BrokerServer, recorder: Recorde
             versions={"jobproof": __version__, "broker server": f"{server.version} ({server.found})"},
         ),
     )
-    with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd) as system:
+    with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd, home=home) as system:
         _Run(plan, system, recorder).carry_out()
         recorder.record(HARNESS, RunEnded(events=recorder.counts()))
 

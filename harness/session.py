@@ -45,6 +45,7 @@ class Session:
         self._replies: dict[int, dict[str, Any]] = {}
         self._exits: dict[int, str] = {}
         self._listeners: dict[int, ExitListener] = {}
+        self._said: dict[int, dict[str, Any]] = {}
         self._next_id = 0
         self._closed = False
         self._reader = threading.Thread(target=self._listen, name="keeper-reader", daemon=True)
@@ -58,10 +59,15 @@ class Session:
         cwd: Path,
         log: Path,
         on_exit: ExitListener | None = None,
+        forks: bool = False,
+        forker: int = 0,
     ) -> int:
         """Start a program in its own process group and return its pid.
 
-        `on_exit` is told (pid, "exit 1" or "SIGKILL") once, from another thread.
+        `on_exit` is told (pid, "exit 1" or "SIGKILL") once, from another thread. A program that `forks` (see
+        `harness.forking`; Linux) can be named as the `forker` of others: they are forked from it instead of executed,
+        and are like any other process in every other respect.
+
         :raises HarnessError: it cannot be started, or the keeper is gone
         """
         with self._changed:
@@ -73,6 +79,8 @@ class Session:
             "env": {**environment, MARKER: self.directory.name},
             "cwd": str(cwd),
             "log": str(log),
+            "forks": forks,
+            "forker": forker,
         }
         try:
             self._control.sendall(json.dumps(request).encode() + b"\n")
@@ -96,6 +104,12 @@ class Session:
         with self._changed:
             return self._exits.get(pid)
 
+    def wait_forker(self, pid: int, *, within: float) -> dict[str, Any] | None:
+        """What a program that forks says of itself; None if it ended or said nothing in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: pid in self._said or pid in self._exits or self._closed, timeout=within)
+            return self._said.get(pid)
+
     def wait_exit(self, pid: int, *, within: float) -> str | None:
         with self._changed:
             self._changed.wait_for(lambda: pid in self._exits or self._closed, timeout=within)
@@ -103,9 +117,9 @@ class Session:
 
     @contextmanager
     def lane(self, name: str) -> Iterator["Lane"]:
-        """A working directory of its own and the processes started in it, which end with it."""
+        """A directory of its own for logs and sockets, and the processes started in it, which end with it."""
         lane = Lane(self, self.directory / name)
-        lane.directory.mkdir(mode=0o700)
+        lane.directory.mkdir(mode=0o700, parents=True)
         try:
             yield lane
         finally:
@@ -143,7 +157,12 @@ class Session:
                 pid, status = int(message["exited"]), _status(int(message["status"]))
                 self._exits[pid] = status
                 listener = self._listeners.pop(pid, None)
+            elif "forker" in message:
+                self._said[int(message["forker"])] = dict(message["said"])
             else:
+                if "pid" in message:  # what is remembered of that number was another process's
+                    for memory in (self._exits, self._said, self._listeners):
+                        memory.pop(int(message["pid"]), None)
                 self._replies[int(message["id"])] = message
             self._changed.notify_all()
         if listener is not None:
@@ -166,14 +185,27 @@ class Lane:
         cwd: Path,
         log: str,
         on_exit: ExitListener | None = None,
+        forks: bool = False,
+        forker: int = 0,
     ) -> int:
         """As `Session.spawn`; `log` is a file name in the lane's directory."""
-        pid = self._session.spawn(argv, environment=environment, cwd=cwd, log=self.directory / log, on_exit=on_exit)
+        pid = self._session.spawn(
+            argv,
+            environment=environment,
+            cwd=cwd,
+            log=self.directory / log,
+            on_exit=on_exit,
+            forks=forks,
+            forker=forker,
+        )
         self._pids.append(pid)
         return pid
 
     def exit_of(self, pid: int) -> str | None:
         return self._session.exit_of(pid)
+
+    def wait_forker(self, pid: int, *, within: float) -> dict[str, Any] | None:
+        return self._session.wait_forker(pid, within=within)
 
     def end(self) -> None:
         """Kill what was spawned and its descendants. What has daemonised itself belongs to the keeper by now."""

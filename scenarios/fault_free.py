@@ -13,6 +13,16 @@ FAULT_FREE = Scenario(
     name="fault-free",
     story="Nothing goes wrong. How this run ends is what the others are compared with.",
     covers=(),
-    guarantees=("nothing-lost", "effects-once", "attempts-bounded", "dead-letters-exact", "bounded-wait"),
+    guarantees=(
+        "nothing-lost",
+        "effects-once",
+        "attempts-bounded",
+        "dead-letters-exact",
+        "bounded-wait",
+        "alerts-fire",
+        "no-orphans",
+        "workers-listening",
+    ),
+    watched=True,
     explore=explore,
 )

@@ -15,11 +15,12 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from harness.contract import Contract, DeadLetterTable, Worker, fill
+from harness.contract import Contract, DeadLetterTable, Sidecar, Worker, fill
 from harness.events import EnqueueCalled, JobId, LeftBehind, NodeExited, NodeStarted, SubjectDescribed
 from harness.plan import Plan
 from harness.poison import PoisonKind
-from harness.services.broker import Broker, BrokerServer, running_broker
+from harness.runtimes.home import Forker, LaneHome, open_homes
+from harness.services.broker import Broker, BrokerServer, start_broker
 from harness.services.gate import Arrival, Gate
 from harness.services.ledger import LedgerClient, Settings
 from harness.services.tables import HIDDEN, Tables
@@ -30,6 +31,7 @@ from harness.systems.celery.driver import CeleryDriver, subject_environment, sub
 from harness.waiting import WaitedInVainError, wait_until
 
 READY_SECONDS_MAX = 60.0
+LEDGER_PROGRAM = Path(__file__).parents[1] / "services" / "ledger" / "__main__.py"
 GONE_SECONDS_MAX = 15.0
 BACKLOG_SECONDS_MAX = 5.0
 SECOND_RUN_SECONDS_MAX = 15.0
@@ -60,22 +62,26 @@ class LocalSystem:
         recorder: Recorder,
         cwd: Path,
         broker: Broker,
-        environment: dict[str, str],
+        home: LaneHome,
     ) -> None:
         self.plan = plan
         self.lane = lane
         self.recorder = recorder
-        self.directory = lane.directory
+        self.directory = lane.directory  # of logs and sockets; the subject's own is the home's
+        self.home = home
         self.cwd = cwd
         self.broker = broker
         self.python = subject_python()
         self.driver = CeleryDriver(plan.contract, broker, lane, recorder, plan.workload)
         self.gate = Gate(lane.directory / "gate.sock", self.driver.hear)
         self._downstream = LedgerClient(lane.directory / "ledger.sock")
-        self._base_environment = environment
-        self.environment: dict[str, str] = {}
+        self.placeholders = {**home.placeholders, "python": self.python}
+        self.environment = self._subject_environment()
         self.ledger_pid = 0
-        self.nodes = {worker.name: Node(worker=worker) for worker in plan.contract.workers}
+        self.forker: Forker = home.forker(
+            self.driver.forker_command(self.python), environment=self.environment, cwd=cwd
+        )
+        self.nodes = {worker.name: Node(worker=worker) for worker in needed_workers(plan)}
         self._frozen: list[Node] = []
         self._terminated: Node | None = None
 
@@ -95,38 +101,57 @@ class LocalSystem:
 
     def start(self) -> None:
         """:raises SubjectError: the subject does not import, prepare, or become ready"""
-        ledger_url = self._start_ledger()
-        values = {"broker_url": self.broker.url, "ledger_url": ledger_url, "directory": str(self.directory)}
-        own = {name: fill(text, values, where=name) for name, text in self._base_environment.items()}
+        self._start_ledger()
+        is_warm = self.forker.ready(unless=self.home.directory)
+        # A preparation may create what workers read when they start, so it comes before them; the imports of the
+        # workers and of the agent would compete for the same cores anyway.
+        described = self.driver.start_agent(
+            self.environment, self.cwd, self.python, forker=self.forker.pid if is_warm else 0
+        )
+        boot = "forked after one import" if is_warm else f"each imports the subject: {self.forker.why_not}"
+        self.recorder.record(
+            HARNESS,
+            SubjectDescribed(versions={**described["versions"], "boot": boot}, settings=described["settings"]),
+        )
+        self.driver.prepare()
+        for node in self.nodes.values():
+            self._spawn(node)
+        if self.plan.watched:
+            for sidecar in self.contract.sidecars:
+                self._spawn_sidecar(sidecar)
+        for node in self.nodes.values():
+            self._await_ready(node)
+
+    def _subject_environment(self) -> dict[str, str]:
+        """The same in every scenario of a lane, so that one import of the subject serves them all."""
+        bug = next((bug for bug in self.contract.planted_bugs if bug.name == self.plan.bug), None)
+        templates = {**self.contract.environment, **(bug.environment if bug is not None else {})}
+        own = {name: fill(text, self.placeholders, where=name) for name, text in templates.items()}
         # Celery itself reads these before its configuration, in every version supported here.
         own |= dict.fromkeys(
             ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"), self.broker.url
         )
-        self.environment = subject_environment(own)
-        self.placeholders = values
-        # A preparation may create what workers read when they start, so it comes before them; the imports of the
-        # workers and of the agent would compete for the same cores anyway.
-        described = self.driver.start_agent(self.environment, self.cwd, self.python)
-        self.recorder.record(HARNESS, SubjectDescribed(versions=described["versions"], settings=described["settings"]))
-        self.driver.prepare()
-        for node in self.nodes.values():
-            self._spawn(node)
-        for node in self.nodes.values():
-            self._await_ready(node)
+        return self.home.marked(subject_environment(own))
 
-    def _start_ledger(self) -> str:
+    def _start_ledger(self) -> None:
         settings = Settings(
             events=str(self.recorder.log_of("ledger")),
             gate=str(self.gate.path),
             control=str(self.directory / "ledger.sock"),
             origin=self.recorder.origin,
             honours_key=self.contract.honours_key,
+            honours_fence=self.contract.honours_fence,
+            port=self.home.ports.http,
+            smtp_port=self.home.ports.smtp,
         )
+        forker = self.home.ledgers.pid if self.home.ledgers.ready() else 0
+        words = [str(LEDGER_PROGRAM)] if forker else ["-P", "-m", "harness.services.ledger"]
         pid = self.ledger_pid = self.lane.spawn(
-            [sys.executable, "-P", "-m", "harness.services.ledger", msgspec.json.encode(settings).decode()],
+            [sys.executable, *words, msgspec.json.encode(settings).decode()],
             environment=dict(os.environ),
             cwd=self.directory,
             log="ledger.log",
+            forker=forker,
         )
 
         def answered() -> dict[str, Any] | None:
@@ -134,11 +159,11 @@ class LocalSystem:
                 raise HarnessError(f"the ledger ended with {status}: {_tail(self.directory / 'ledger.log')}")
             return self.gate.notice("ledger-ready", "ledger", within=0.05)
 
-        ready = wait_until(answered, within=READY_SECONDS_MAX, or_else="the ledger was not ready")
-        return f"http://127.0.0.1:{ready['port']}"
+        wait_until(answered, within=READY_SECONDS_MAX, or_else="the ledger was not ready")
 
     def _spawn(self, node: Node) -> None:
         name = node.worker.name
+        is_forked = self.forker.ready() and self.driver.can_fork(node.worker)
         node.pid = self.lane.spawn(
             self.driver.worker_command(node.worker, self.python),
             environment={
@@ -150,13 +175,26 @@ class LocalSystem:
             },
             cwd=self.cwd,
             log=f"{name}.log",
-            on_exit=lambda pid, status: self._exited(node, pid, status),
+            on_exit=lambda pid, status: self._exited(name, pid, status),
+            forker=self.forker.pid if is_forked else 0,
         )
         self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
 
-    def _exited(self, node: Node, pid: int, status: str) -> None:
+    def _spawn_sidecar(self, sidecar: Sidecar) -> None:
+        """A program like any other: nothing is known of when it is ready."""
+        name = sidecar.name
+        pid = self.lane.spawn(
+            [fill(word, self.placeholders, where=f"sidecar {name!r}") for word in sidecar.command],
+            environment=self.environment,
+            cwd=self.cwd,
+            log=f"{name}.log",
+            on_exit=lambda pid, status: self._exited(name, pid, status),
+        )
+        self.recorder.record(HARNESS, NodeStarted(node=name, pid=pid))
+
+    def _exited(self, name: str, pid: int, status: str) -> None:
         with suppress(OSError):  # the run may be over and its directory full or gone
-            self.recorder.record(HARNESS, NodeExited(node=node.worker.name, pid=pid, status=status))
+            self.recorder.record(HARNESS, NodeExited(node=name, pid=pid, status=status))
 
     def _await_ready(self, node: Node) -> None:
         name, log = node.worker.name, self.directory / f"{node.worker.name}.log"
@@ -497,6 +535,37 @@ def _tail(log: Path, characters: int = 600) -> str:
     return " / ".join(line.strip() for line in text[-characters:].splitlines()[-4:]) or "it printed nothing"
 
 
+def needed_workers(plan: Plan) -> tuple[Worker, ...]:
+    """Those that a job of the plan's could need: of a task whose queue is not told, every one.
+
+    A worker without queues takes the subject's default, which nobody has told, and is always needed.
+    """
+    names = {job.task for job in (*plan.workload, *jobs_of_steps(plan))}
+    tasks = [task for task in plan.contract.tasks if task.name in names]
+    queues = {task.queue for task in tasks}
+    if "" in queues or len(tasks) < len(names):
+        return plan.contract.workers
+    return tuple(worker for worker in plan.contract.workers if not worker.queues or queues & set(worker.queues))
+
+
+def jobs_of_steps(plan: Plan) -> tuple[PlannedJob, ...]:
+    """The jobs that the plan's faults enqueue themselves, wherever they carry them."""
+    found: list[PlannedJob] = []
+
+    def look(value: object) -> None:
+        if isinstance(value, PlannedJob):
+            found.append(value)
+        elif isinstance(value, msgspec.Struct):
+            for name in value.__struct_fields__:
+                look(getattr(value, name))
+        elif isinstance(value, tuple):
+            for each in value:
+                look(each)
+
+    look(plan.steps)
+    return tuple(found)
+
+
 @contextmanager
 def deploy(
     plan: Plan,
@@ -506,25 +575,22 @@ def deploy(
     recorder: Recorder,
     name: str,
     cwd: Path,
+    home: LaneHome | None = None,
 ) -> Iterator[LocalSystem]:
-    """A started lane for one plan: its own broker, ledger, ports, databases and working directory.
+    """A started lane for one plan: its own broker, ledger, agent, workers and an empty directory for the subject.
+
+    Without a `home`, in which a run's scenarios follow each other, the lane has one for this plan alone.
 
     :raises SubjectError: the subject cannot be started
     :raises HarnessError: a part of the harness cannot be started
     """
-    bug = next((bug for bug in plan.contract.planted_bugs if bug.name == plan.bug), None)
-    environment = {**plan.contract.environment, **(bug.environment if bug is not None else {})}
     with ExitStack() as stack:
+        if home is None:
+            (home,) = stack.enter_context(open_homes(session, 1))
+        home.make_ready()
         lane = stack.enter_context(session.lane(name))
-        broker = stack.enter_context(running_broker(lane, server))
-        system = LocalSystem(
-            plan=plan,
-            lane=lane,
-            recorder=recorder,
-            cwd=cwd,
-            broker=broker,
-            environment=environment,
-        )
+        broker = start_broker(lane, server, home.ports.broker)
+        system = LocalSystem(plan=plan, lane=lane, recorder=recorder, cwd=cwd, broker=broker, home=home)
         stack.callback(system.close)
         system.start()
         yield system

@@ -5,16 +5,13 @@ or `redis-server` on PATH (6.2 or newer). A broker that already runs elsewhere i
 empties its broker.
 """
 
-import fcntl
 import os
-import random
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import redis
 from msgspec import Struct
@@ -24,8 +21,6 @@ from harness.waiting import wait_until
 
 VARIABLE = "JOBPROOF_BROKER_SERVER"
 VERSION_MIN = (6, 2)
-# Below the ephemeral range of Linux and macOS: no outgoing connection takes a port that a broker will return to.
-PORTS = range(20_000, 32_000)
 START_SECONDS_MAX = 15.0
 
 
@@ -171,28 +166,12 @@ class Broker:
             private.close()
 
 
-@contextmanager
-def running_broker(lane: Lane, server: BrokerServer) -> Iterator[Broker]:
-    """A started broker with its data in the lane's directory. The lane ends it; here only its port is given back.
+def start_broker(lane: Lane, server: BrokerServer, port: int) -> Broker:
+    """A started broker with its data in the lane's directory. The lane ends it.
 
-    :raises HarnessError: it does not start on any of several ports
+    :raises HarnessError: it ended by itself, or does not answer
     """
-    ports = lane.directory.parent.parent / "ports"  # beside the sessions, for all of them
-    ports.mkdir(mode=0o700, exist_ok=True)
-    for _ in range(20):
-        # Not part of a plan: which port a lane has changes nothing that is judged.
-        port = random.SystemRandom().choice(PORTS)
-        lock = os.open(ports / str(port), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            broker = Broker(lane, server, port)
-            if broker.start():
-                yield broker
-                return
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
-    raise HarnessError(
-        f"the broker {server.path} did not start on any of 20 ports; see {lane.directory / 'broker.log'}"
-    )
+    broker = Broker(lane, server, port)
+    if not broker.start():
+        raise HarnessError(f"the broker {server.path} ended on port {port}; see {lane.directory / 'broker.log'}")
+    return broker

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 OURS = ("harness", "scenarios", "reference_worker")
+LOADED = tuple(f"harness.systems.celery.{name}" for name in ("agent", "probe", "zygote"))
 TOPS = ("harness.campaign", "harness.cli", "harness.pytest_plugin")
 
 
@@ -117,12 +118,12 @@ def test_what_touches_the_world_does_not_judge_it() -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not under(name, "reference_worker")])
 def test_only_what_is_loaded_into_the_subject_imports_celery(module: str) -> None:
-    if module in ("harness.systems.celery.probe", "harness.systems.celery.agent"):
+    if module in LOADED:
         return
     assert not {name for name in imports(module) if under(name, "celery", "kombu", "billiard", "vine", "amqp")}
 
 
-@pytest.mark.parametrize("module", ["harness.systems.celery.probe", "harness.systems.celery.agent"])
+@pytest.mark.parametrize("module", [*LOADED, "harness.forking"])
 def test_what_is_loaded_into_the_subject_brings_nothing_along(module: str) -> None:
     foreign = {name for name in imports(module) if name.split(".")[0] not in sys.stdlib_module_names}
     assert {name.split(".")[0] for name in foreign} <= {"celery"}

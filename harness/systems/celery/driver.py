@@ -86,8 +86,16 @@ class CeleryDriver:
 
     # --- the agent ---
 
-    def start_agent(self, environment: Mapping[str, str], cwd: Path, python: str) -> dict[str, Any]:
-        """Import the subject in its own environment; what `describe` told.
+    def forker_command(self, python: str) -> list[str]:
+        """What imports the subject once, for agent and workers to be forked from."""
+        return [python, str(_HERE / "zygote.py"), self.contract.app, str(_HERE.parents[1] / "forking.py")]
+
+    def can_fork(self, worker: Worker) -> bool:
+        """Whether a worker is the same when forked: pools of green threads patch what has been imported by then."""
+        return not any(pool in argument for argument in worker.arguments for pool in ("gevent", "eventlet"))
+
+    def start_agent(self, environment: Mapping[str, str], cwd: Path, python: str, *, forker: int = 0) -> dict[str, Any]:
+        """Import the subject in its own environment, or fork what has; what `describe` told.
 
         :raises SubjectError: it does not import, or not in time
         """
@@ -102,6 +110,7 @@ class CeleryDriver:
                 environment=environment,
                 cwd=cwd,
                 log="agent.log",
+                forker=forker,
             )
 
             def connected() -> socket.socket | None:
