@@ -114,11 +114,11 @@ class _Run:
         waiting = {job.job: job for job in self.plan.workload if job.job in awaited[1:] and job.job != awaited[0]}
         for job in self.plan.workload:
             if job.job not in waiting and job.job not in self.plan.canaries:
-                self.system.enqueue(job)
+                self.system.messages.enqueue(job)
         self._heal_what_ends_by_itself()
         for number, step in later:
             if isinstance(step.when, AtCrashPoint) and step.when.job in waiting:
-                self.system.enqueue(waiting.pop(step.when.job))
+                self.system.messages.enqueue(waiting.pop(step.when.job))
             self._take(number, step, arms.get(number))
             self._heal_what_ends_by_itself()
         self._send_canaries()
@@ -135,7 +135,7 @@ class _Run:
             if job.job in self.plan.canaries:
                 queue = queue_of(self.plan.contract, job.task)
                 self.recorder.record(HARNESS, CanarySent(queue=queue, job=job.job))
-                self.system.enqueue(job)
+                self.system.messages.enqueue(job)
 
     # --- steps ---
 
@@ -156,12 +156,14 @@ class _Run:
                 finally:
                     arm.release()
             case AfterJob(job=job):
-                if not self.system.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX):
+                if not self.system.messages.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX):
                     self._missed(number, step, f"{job} was not acknowledged within {TRIGGER_SECONDS_MAX:g} s")
                     return
                 self._strike(number, step, None)
             case AfterWorkload():
-                if not all(self.system.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX) for job in self._sent()):
+                if not all(
+                    self.system.messages.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX) for job in self._sent()
+                ):
                     self._missed(number, step, f"the workload was not done within {TRIGGER_SECONDS_MAX:g} s")
                     return
                 self._strike(number, step, None)
@@ -182,11 +184,11 @@ class _Run:
     def _await(self, until: Until) -> None:
         match until:
             case AfterJob(job=job):
-                self.system.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX)
+                self.system.messages.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX)
             case AfterAttempt(job=job):
-                self.system.wait_attempt_ended(job, within=TRIGGER_SECONDS_MAX)
+                self.system.messages.wait_attempt_ended(job, within=TRIGGER_SECONDS_MAX)
             case AfterAlert(queue=queue):
-                self.system.wait_alert(queue, within=TRIGGER_SECONDS_MAX)
+                self.system.messages.wait_alert(queue, within=TRIGGER_SECONDS_MAX)
             case AfterSeconds(seconds=seconds):
                 threading.Event().wait(seconds)  # how long it lasts is what the fault is about
 
@@ -238,12 +240,12 @@ class _Run:
             for letter in self._dead_letters(place):
                 self.recorder.record(OBSERVER, letter)
         for table in self.plan.contract.state:
-            rows = tuple(sorted(self.system.tables.rows(table), key=repr))
+            rows = tuple(sorted(self.system.stores.tables.rows(table), key=repr))
             self.recorder.record(OBSERVER, StateRecorded(table=table.table, rows=rows))
 
     def _dead_letters(self, place: DeadLetterTable) -> list[DeadLettered]:
         letters = []
-        for message, reason, body in self.system.tables.rows(place.as_table()):
+        for message, reason, body in self.system.stores.tables.rows(place.as_table()):
             data = body.encode() if isinstance(body, str) else bytes(body or b"")
             letters.append(
                 DeadLettered(

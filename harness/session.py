@@ -207,6 +207,15 @@ class Lane:
     def wait_forker(self, pid: int, *, within: float) -> dict[str, Any] | None:
         return self._session.wait_forker(pid, within=within)
 
+    def descendants(self) -> set[int]:
+        """What was spawned here and runs, and all below it; not what has left its parent."""
+        found = set()
+        for pid in self._pids:
+            if self._session.exit_of(pid) is None:
+                with suppress(psutil.Error):
+                    found |= {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+        return found
+
     def end(self) -> None:
         """Kill what was spawned and its descendants. What has daemonised itself belongs to the keeper by now."""
         running = [pid for pid in self._pids if self._session.exit_of(pid) is None]

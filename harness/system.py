@@ -87,19 +87,8 @@ class Downstream(Protocol):
     def accept(self) -> None: ...
 
 
-class System(Protocol):
-    """A deployed lane: one broker, one ledger, the subject's workers."""
-
-    @property
-    def contract(self) -> Contract: ...
-
-    @property
-    def capabilities(self) -> frozenset[Capability]: ...
-
-    @property
-    def jobs(self) -> tuple[EnqueueCalled, ...]:
-        """Every job of the plan, and those enqueued beside it, in order."""
-        ...
+class Messages(Protocol):
+    """The jobs of the lane and their messages, as they are seen from outside the subject."""
 
     def enqueue(self, job: PlannedJob) -> None:
         """Ask the subject to enqueue a job; what came of it is recorded, not raised."""
@@ -111,6 +100,10 @@ class System(Protocol):
 
     def was_taken(self, job: JobId) -> bool:
         """Whether a worker took a message of the job's, or at least popped what no worker can book."""
+        ...
+
+    def waiting(self, queue: str) -> tuple[JobId, ...]:
+        """The jobs whose messages wait in a queue."""
         ...
 
     def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
@@ -142,6 +135,10 @@ class System(Protocol):
         :raises SubjectError: the message of the template was never seen in the broker
         """
         ...
+
+
+class Workers(Protocol):
+    """The processes that run the jobs."""
 
     def kill(self, target: Target, arrival: Arrival | None, *, waiting_min: int = 0) -> Impact:
         """SIGKILL what `target` names of the worker that runs the arrived job, and wait until it is gone entirely.
@@ -179,18 +176,22 @@ class System(Protocol):
         """Once the terminated worker has ended, or been killed with its group after the grace, start a new one."""
         ...
 
-    def stop_workers(self, queue: str) -> tuple[str, ...]:
+    def stop_serving(self, queue: str) -> tuple[str, ...]:
         """Kill every worker that serves the queue; `recover` starts them again. What was hit, in words.
 
         :raises SubjectError: no worker of the contract serves it
         """
         ...
 
-    def waiting(self, queue: str) -> tuple[JobId, ...]:
-        """The jobs whose messages wait in a queue."""
+    def recover(self) -> None:
+        """Bring the broker's bookkeeping of dead workers to where its own sweep would bring it, and restart them."""
         ...
 
-    def restart_broker(self, *, outage_seconds: float) -> tuple[JobId, ...]:
+
+class BrokerControl(Protocol):
+    """The lane's broker, as something that can be away."""
+
+    def restart(self, *, outage_seconds: float) -> tuple[JobId, ...]:
         """Stop the broker, leave it away for that long, start it again with its data; the jobs that were in flight.
 
         Returns once every worker that was connected is connected again, or has had its time to be.
@@ -203,6 +204,10 @@ class System(Protocol):
         First what still runs of them is waited for: a visibility timeout is longer than any body may run.
         """
         ...
+
+
+class Stores(Protocol):
+    """What the subject keeps of its own, as something that can be away."""
 
     def hide_dead_letters(self) -> None:
         """Take the contract's table of dead letters away.
@@ -219,9 +224,32 @@ class System(Protocol):
 
     def unblock_spool(self) -> None: ...
 
-    def recover(self) -> None:
-        """Bring the broker's bookkeeping of dead workers to where its own sweep would bring it, and restart them."""
+
+class System(Protocol):
+    """A deployed lane: one broker, one ledger, the subject's workers and stores."""
+
+    @property
+    def contract(self) -> Contract: ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
+
+    @property
+    def jobs(self) -> tuple[EnqueueCalled, ...]:
+        """Every job of the plan, and those enqueued beside it, in order."""
         ...
+
+    @property
+    def messages(self) -> Messages: ...
+
+    @property
+    def workers(self) -> Workers: ...
+
+    @property
+    def broker(self) -> BrokerControl: ...
+
+    @property
+    def stores(self) -> Stores: ...
 
     @property
     def downstream(self) -> Downstream: ...

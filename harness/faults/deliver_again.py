@@ -31,9 +31,9 @@ class DeliverAgain(Struct, frozen=True, tag="deliver-again", kw_only=True):
 
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
-        before = system.deliveries(self.job)
-        system.double(self.job)
+        before = system.messages.deliveries(self.job)
+        system.messages.double(self.job)
         if arrival is not None:
-            system.wait_body_ended(self.job, within=SECOND_SECONDS_MAX)
+            system.messages.wait_body_ended(self.job, within=SECOND_SECONDS_MAX)
         impact = Impact(targets=(f"message of {self.job}",), jobs=(self.job,))
-        yield lambda: impact if system.deliveries(self.job) > before else None
+        yield lambda: impact if system.messages.deliveries(self.job) > before else None

@@ -29,8 +29,8 @@ class Deploy(Struct, frozen=True, tag="deploy", kw_only=True):
 
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
-        impact = system.terminate(arrival, self.target)
+        impact = system.workers.terminate(arrival, self.target)
         try:
             yield lambda: impact
         finally:
-            system.finish_termination(grace_seconds=self.grace_seconds)
+            system.workers.finish_termination(grace_seconds=self.grace_seconds)

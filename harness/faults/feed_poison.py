@@ -26,6 +26,6 @@ class FeedPoison(Struct, frozen=True, tag="feed-poison", kw_only=True):
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         del arrival
-        system.enqueue(self.poison)
+        system.messages.enqueue(self.poison)
         job = self.poison.job
-        yield lambda: Impact(targets=(f"message of {job}",), jobs=(job,)) if system.deliveries(job) else None
+        yield lambda: Impact(targets=(f"message of {job}",), jobs=(job,)) if system.messages.deliveries(job) else None

@@ -29,6 +29,6 @@ class FeedSpoilt(Struct, frozen=True, tag="feed-spoilt", kw_only=True):
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         del arrival
-        system.feed(self.kind, self.template, self.poison)
+        system.messages.feed(self.kind, self.template, self.poison)
         job = self.poison.job
-        yield lambda: Impact(targets=(f"message of {job}",), jobs=(job,)) if system.was_taken(job) else None
+        yield lambda: Impact(targets=(f"message of {job}",), jobs=(job,)) if system.messages.was_taken(job) else None

@@ -27,5 +27,5 @@ class FreezeChild(Struct, frozen=True, tag="freeze-child", kw_only=True):
 
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
-        impact = system.freeze_child(arrival, within=self.seconds)
+        impact = system.workers.freeze_child(arrival, within=self.seconds)
         yield lambda: impact

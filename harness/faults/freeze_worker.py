@@ -27,7 +27,7 @@ class FreezeWorker(Struct, frozen=True, tag="freeze-worker", kw_only=True):
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         try:
-            impact = system.freeze(arrival)
+            impact = system.workers.freeze(arrival)
             yield lambda: impact
         finally:
-            system.thaw()
+            system.workers.thaw()

@@ -29,17 +29,17 @@ class HideDeadLetters(Struct, frozen=True, tag="hide-dead-letters", kw_only=True
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         del arrival
-        system.hide_dead_letters()
+        system.stores.hide_dead_letters()
         if self.spool_too:
-            system.block_spool()
+            system.stores.block_spool()
 
         def evidence() -> Impact | None:
-            met = tuple(job for job in self.jobs if system.was_taken(job))
+            met = tuple(job for job in self.jobs if system.messages.was_taken(job))
             return Impact(targets=("the table of dead letters",), jobs=met) if met else None
 
         try:
             yield evidence
         finally:
             if self.spool_too:
-                system.unblock_spool()
-            system.show_dead_letters()
+                system.stores.unblock_spool()
+            system.stores.show_dead_letters()

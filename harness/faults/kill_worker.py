@@ -37,8 +37,8 @@ class KillWorker(Struct, frozen=True, tag="kill-worker", kw_only=True):
 
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
-        impact = system.kill(self.target, arrival, waiting_min=self.waiting_min)
+        impact = system.workers.kill(self.target, arrival, waiting_min=self.waiting_min)
         try:
             yield lambda: impact
         finally:
-            system.recover()
+            system.workers.recover()

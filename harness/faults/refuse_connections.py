@@ -29,6 +29,6 @@ class RefuseConnections(Struct, frozen=True, tag="refuse-connections", kw_only=T
         system.downstream.refuse()
         impact = Impact(targets=("the downstream",), jobs=(self.job,))
         try:
-            yield lambda: impact if system.wait_attempt_ended(self.job, within=0.0) else None
+            yield lambda: impact if system.messages.wait_attempt_ended(self.job, within=0.0) else None
         finally:
             system.downstream.accept()

@@ -31,8 +31,8 @@ class RestartBroker(Struct, frozen=True, tag="restart-broker", kw_only=True):
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         del arrival
-        jobs = system.restart_broker(outage_seconds=self.outage_seconds)
+        jobs = system.broker.restart(outage_seconds=self.outage_seconds)
         try:
             yield lambda: Impact(targets=("the broker",), jobs=jobs, idle=self.idle)
         finally:
-            system.give_back_stranded()
+            system.broker.give_back_stranded()

@@ -25,13 +25,13 @@ class StopDraining(Struct, frozen=True, tag="stop-draining", kw_only=True):
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         del arrival
-        hit = system.stop_workers(self.queue)
+        hit = system.workers.stop_serving(self.queue)
 
         def evidence() -> Impact | None:
-            jobs = system.waiting(self.queue)
+            jobs = system.messages.waiting(self.queue)
             return Impact(targets=hit, jobs=jobs) if jobs else None
 
         try:
             yield evidence
         finally:
-            system.recover()
+            system.workers.recover()

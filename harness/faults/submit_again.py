@@ -31,9 +31,9 @@ class SubmitAgain(Struct, frozen=True, tag="submit-again", kw_only=True):
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         job = self.again.job
-        before = system.deliveries(job)
-        system.enqueue(self.again)
+        before = system.messages.deliveries(job)
+        system.messages.enqueue(self.again)
         if arrival is not None:
-            system.wait_body_ended(job, within=SECOND_SECONDS_MAX)
+            system.messages.wait_body_ended(job, within=SECOND_SECONDS_MAX)
         impact = Impact(targets=(f"a second message of {job}",), jobs=(job,))
-        yield lambda: impact if system.deliveries(job) > before else None
+        yield lambda: impact if system.messages.deliveries(job) > before else None

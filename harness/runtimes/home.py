@@ -112,6 +112,16 @@ class LaneHome:
         """The environment of what runs in this lane, by which it is recognised if it tries to outlive its scenario."""
         return {**environment, HOME_MARKER: self.name}
 
+    def strays(self, known: set[int]) -> list[str]:
+        """What runs in this lane and is not known to it, each in words: it has outlived whoever started it."""
+        kept = known | {forker.pid for forker in self._forkers.values()}
+        found = [process for process in psutil.Process().children(recursive=True) if self._strays(process, kept)]
+        names = []
+        for process in found:
+            with suppress(psutil.Error):
+                names.append(f"{process.pid} ({' '.join(process.cmdline())[:120]})")
+        return names
+
     def _end_stragglers(self) -> None:
         kept = {forker.pid for forker in self._forkers.values()}
         deadline = time.monotonic() + FORKER_SECONDS_MAX

@@ -45,11 +45,11 @@ def test_killing_a_busy_main_process_again_and_again_loses_no_message(session: S
         for number in range(KILLS):
             jobs = workload[number * batch : (number + 1) * batch]
             for job in jobs:
-                system.enqueue(job)
+                system.messages.enqueue(job)
             first = jobs[0].job
-            wait_until(lambda job=first: system.deliveries(job), within=20, or_else="not delivered")  # type: ignore[misc]
-            system.kill(Target.MAIN, Arrival(point="", job=None, pid=0, occurrence=1, details={}))
-            system.recover()
+            wait_until(lambda job=first: system.messages.deliveries(job), within=20, or_else="not delivered")  # type: ignore[misc]
+            system.workers.kill(Target.MAIN, Arrival(point="", job=None, pid=0, occurrence=1, details={}))
+            system.workers.recover()
         wait_until(lambda: not system.left(), within=60, or_else="not drained")
     recorder.close()
     assert without_effect(tmp_path, workload) == []

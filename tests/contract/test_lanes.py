@@ -89,7 +89,7 @@ def test_scenarios_of_a_lane_have_the_same_surroundings_an_empty_directory_and_n
             system.broker.client.set("left", "1")
             seen.append((system.environment, system.placeholders, system.forker.pid))
             for job in system.plan.workload:
-                system.enqueue(job)
+                system.messages.enqueue(job)
             wait_until(lambda system=system: not system.left(), within=20, or_else="not drained")  # type: ignore[misc]
         recorder.close()
     assert seen[0] == seen[1]

@@ -67,7 +67,7 @@ def facts_of(session: Session, path: Path, pool: str) -> dict[str, Any]:
     contract = replace(contract, workers=(Worker(name="w", concurrency=1, arguments=(*flags, f"--pool={pool}")),))
     with deployed(session, path, contract) as system:
         for job in system.plan.workload:
-            system.enqueue(job)
+            system.messages.enqueue(job)
         told = [system.home.directory / name for name in ("main-w", "child-1")]
         wait_until(lambda: all(each.exists() for each in told), within=20, or_else="no facts")
         text = json.dumps([json.loads(each.read_text()) for each in told])
@@ -107,7 +107,7 @@ def test_forked_workers_draw_different_chance_and_say_nothing_that_was_said_befo
     )
     with deployed(session, tmp_path, contract) as system:
         for job in system.plan.workload:
-            system.enqueue(job)
+            system.messages.enqueue(job)
         told = [system.home.directory / f"child-{number}" for number in range(8)]
         wait_until(lambda: all(each.exists() for each in told), within=20, or_else="no facts")
         chance = [json.loads(each.read_text())["chance"] for each in told]
@@ -161,7 +161,7 @@ def test_a_subject_that_cannot_be_forked_is_started_from_the_command_line_and_th
     record = tmp_path / "record"
     with deployed(session, record, compile_contract(FACTS), cwd=tmp_path) as system:
         for job in system.plan.workload:
-            system.enqueue(job)
+            system.messages.enqueue(job)
         told = system.home.directory / "child-1"
         wait_until(told.exists, within=20, or_else="the job did not run")
     assert why in boot_of(record)

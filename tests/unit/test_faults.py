@@ -80,6 +80,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.downstream = Downstream()
+        self.messages = self.workers = self.broker = self.stores = self
         self.delivered = 0
         self.done: list[str] = []
 
@@ -121,11 +122,11 @@ class Lane:
     def finish_termination(self, *, grace_seconds: float) -> None:
         self.done.append(f"finish after {grace_seconds:g} s")
 
-    def stop_workers(self, queue: str) -> tuple[str, ...]:
+    def stop_serving(self, queue: str) -> tuple[str, ...]:
         self.done.append(f"stop {queue}")
         return ("group",)
 
-    def restart_broker(self, *, outage_seconds: float) -> tuple[str, ...]:
+    def restart(self, *, outage_seconds: float) -> tuple[str, ...]:
         self.done.append(f"restart broker, {outage_seconds:g} s")
         return ()
 

@@ -290,6 +290,12 @@ class CeleryDriver:
             return wait_until(lambda: self.attempts_ended(job) >= count, within=within, or_else="")
         return False
 
+    def wait_body_ended(self, job: JobId, *, within: float) -> bool:
+        return self.wait_attempts_ended(job, self.attempts_ended(job) + 1, within=within)
+
+    def wait_attempt_ended(self, job: JobId, *, within: float) -> bool:
+        return self.wait_attempts_ended(job, 1, within=within)
+
     def _messages_of(self, job: JobId) -> list[MessageId]:
         with self._lock:
             return [message for message, owner in self._messages.items() if owner == job]

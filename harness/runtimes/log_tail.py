@@ -1,0 +1,12 @@
+"""The last that a process printed, for an error of one line."""
+
+from pathlib import Path
+
+
+def tail(log: Path, characters: int = 600) -> str:
+    """The end of a log, on one line."""
+    try:
+        text = log.read_text(errors="replace").strip()
+    except OSError:
+        text = ""
+    return " / ".join(line.strip() for line in text[-characters:].splitlines()[-4:]) or "it printed nothing"

@@ -1,0 +1,42 @@
+"""The broker of a local lane, as something that can be away."""
+
+import threading
+from contextlib import suppress
+
+from harness.contract import Contract
+from harness.events import JobId
+from harness.runtimes.workers import GONE_SECONDS_MAX, LocalWorkers
+from harness.systems.celery.driver import CeleryDriver
+from harness.waiting import WaitedInVainError, wait_until
+
+# Celery waits 2 s before its second try to connect, and 2 s longer each time.
+RECONNECT_SECONDS_MAX = 20.0
+
+
+class LocalBroker:
+    """See `harness.system.BrokerControl`."""
+
+    def __init__(self, contract: Contract, driver: CeleryDriver, workers: LocalWorkers) -> None:
+        self.contract = contract
+        self.driver = driver
+        self.workers = workers
+
+    def restart(self, *, outage_seconds: float) -> tuple[JobId, ...]:
+        jobs = self.driver.stop_broker()
+        threading.Event().wait(outage_seconds)  # how long it is away is what the fault is about
+        self.driver.start_broker()
+        for pids in self.workers.pids().values():
+            with suppress(WaitedInVainError):
+                wait_until(
+                    lambda pids=pids: self.driver.connected(pids),  # type: ignore[misc]
+                    within=RECONNECT_SECONDS_MAX,
+                    or_else="it did not come back",
+                )
+        return jobs
+
+    def give_back_stranded(self) -> None:
+        clients = self.driver.stranded()
+        longest = max((task.hard_limit_seconds for task in self.contract.tasks), default=0.0) + GONE_SECONDS_MAX
+        with suppress(WaitedInVainError):
+            wait_until(lambda: not self.driver.runs_any(clients), within=longest, or_else="a body still ran")
+        self.driver.redeliver(self.driver.stranded())

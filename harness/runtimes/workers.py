@@ -1,0 +1,308 @@
+"""The worker processes of a local lane: started, killed, frozen, deployed and started again."""
+
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from msgspec.structs import replace
+
+from harness.contract import Worker
+from harness.events import JobId, LeftBehind, NodeExited, NodeStarted
+from harness.runtimes.home import Forker
+from harness.runtimes.log_tail import tail
+from harness.services.gate import Arrival, Gate
+from harness.session import Lane
+from harness.store import HARNESS, OBSERVER, Recorder
+from harness.system import Impact, SubjectError, Target
+from harness.systems.celery.driver import CeleryDriver
+from harness.waiting import WaitedInVainError, wait_until
+
+READY_SECONDS_MAX = 60.0
+GONE_SECONDS_MAX = 15.0
+BACKLOG_SECONDS_MAX = 5.0
+SECOND_RUN_SECONDS_MAX = 15.0
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One worker as the runtime runs it; `dead_clients` are the broker connections of what was killed of it."""
+
+    worker: Worker
+    pid: int = 0
+    down: bool = False
+    dead_clients: set[str] = field(default_factory=set)
+
+
+class LocalWorkers:
+    """See `harness.system.Workers`; each worker is a process group of its own."""
+
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        *,
+        lane: Lane,
+        recorder: Recorder,
+        driver: CeleryDriver,
+        gate: Gate,
+        forker: Forker,
+        python: str,
+        environment: dict[str, str],
+        cwd: Path,
+    ) -> None:
+        self.nodes = {worker.name: Node(worker=worker) for worker in workers}
+        self.lane = lane
+        self.recorder = recorder
+        self.driver = driver
+        self.gate = gate
+        self.forker = forker
+        self.python = python
+        self.environment = environment
+        self.cwd = cwd
+        self._frozen: list[Node] = []
+        self._terminated: Node | None = None
+
+    def start(self) -> None:
+        """:raises SubjectError: a worker does not become ready"""
+        for node in self.nodes.values():
+            self._spawn(node)
+        for node in self.nodes.values():
+            self._await_ready(node)
+
+    def pids(self) -> dict[str, list[int]]:
+        """Of each worker that is up its main process and all below it, by name."""
+        found = {}
+        for name, node in self.nodes.items():
+            with suppress(psutil.Error):
+                found[name] = [process.pid for process in self._tree(node)]
+        return found
+
+    def _spawn(self, node: Node) -> None:
+        name = node.worker.name
+        is_forked = self.forker.ready() and self.driver.can_fork(node.worker)
+        node.pid = self.lane.spawn(
+            self.driver.worker_command(node.worker, self.python),
+            environment={
+                **self.environment,
+                "JOBPROOF_EVENTS": str(self.recorder.log_of(name)),
+                "JOBPROOF_GATE": str(self.gate.path),
+                "JOBPROOF_NODE": name,
+                "JOBPROOF_ORIGIN": repr(self.recorder.origin),
+            },
+            cwd=self.cwd,
+            log=f"{name}.log",
+            on_exit=lambda pid, status: self._exited(name, pid, status),
+            forker=self.forker.pid if is_forked else 0,
+        )
+        self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
+
+    def _exited(self, name: str, pid: int, status: str) -> None:
+        with suppress(OSError):  # the run may be over and its directory full or gone
+            self.recorder.record(HARNESS, NodeExited(node=name, pid=pid, status=status))
+
+    def _await_ready(self, node: Node) -> None:
+        name, log = node.worker.name, self.lane.directory / f"{node.worker.name}.log"
+
+        def ready() -> bool:
+            if self.gate.notice("worker-ready", name, within=0.05) is not None:
+                return True
+            if status := self.lane.exit_of(node.pid):
+                raise SubjectError(f"worker {name!r} ended with {status} before it was ready: {tail(log)}")
+            return False
+
+        try:
+            wait_until(ready, within=READY_SECONDS_MAX, or_else=f"worker {name!r} was not ready")
+        except WaitedInVainError as error:
+            raise SubjectError(f"{error}: {tail(log)}") from error
+
+    # --- deaths ---
+
+    def kill(self, target: Target, arrival: Arrival | None, *, waiting_min: int = 0) -> Impact:
+        node, child = self._victim(arrival)
+        if target is Target.CHILD and child == node.pid:
+            target = Target.MAIN  # a pool without children: its main process is what runs the job
+        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
+        for job in arrived:
+            self.driver.let_the_body_stand_alone(job)
+        if waiting_min:
+            self._await_backlog(node, len(arrived) + waiting_min)
+        if target is not Target.CHILD:
+            return self._kill_whole(node, target, arrived)
+        below = psutil.Process(node.pid).children(recursive=True)
+        doomed = [process for process in below if process.pid == child]
+        if not doomed:
+            raise SubjectError("it is not known which pool child runs the job: the probe did not see its body begin")
+        doomed += doomed[0].children(recursive=True)
+        clients = self.driver.connections_of([process.pid for process in doomed])
+        os.kill(doomed[0].pid, signal.SIGKILL)
+        self._await_gone(node, doomed, clients)
+        return Impact(targets=(f"pool child {child} of worker {node.worker.name!r}",), jobs=arrived)
+
+    def _kill_whole(self, node: Node, target: Target, arrived: tuple[JobId, ...] = ()) -> Impact:
+        """Kill a main process, whose children die with it, or a whole group."""
+        main = psutil.Process(node.pid)
+        doomed = [main, *main.children(recursive=True)]
+        name = node.worker.name
+        with self.driver.nothing_in_between():
+            clients = self.driver.connections_of([process.pid for process in doomed])
+            held = self.driver.in_flight(clients)
+            if target is Target.MAIN:
+                os.kill(node.pid, signal.SIGKILL)
+                hit = f"main process {node.pid} of worker {name!r}"
+            else:
+                os.killpg(node.pid, signal.SIGKILL)
+                hit = f"process group {node.pid} of worker {name!r} ({len(doomed)} processes)"
+            self._await_gone(node, doomed, clients)
+        node.down = True
+        node.dead_clients |= clients
+        return Impact(targets=(hit,), jobs=tuple(dict.fromkeys((*arrived, *held))))
+
+    def _victim(self, arrival: Arrival | None) -> tuple[Node, int | None]:
+        """The node to strike and the pool child that runs the arrived job.
+
+        :raises SubjectError: nobody arrived, or the probe did not see who runs the job and there are several nodes
+        """
+        ran_on = self.driver.ran_on(arrival.job) if arrival is not None and arrival.job is not None else None
+        if ran_on is not None and ran_on[0] in self.nodes:
+            return self.nodes[ran_on[0]], ran_on[1]
+        if len(self.nodes) > 1:
+            raise SubjectError("it is not known which worker runs the job: the probe did not see its body begin")
+        return next(iter(self.nodes.values())), None
+
+    def _tree(self, node: Node) -> list[psutil.Process]:
+        main = psutil.Process(node.pid)
+        return [main, *main.children(recursive=True)]
+
+    def _clients_of(self, node: Node) -> set[str]:
+        return self.driver.connections_of([process.pid for process in self._tree(node)])
+
+    def _await_backlog(self, node: Node, count: int) -> None:
+        """:raises SubjectError: the worker does not hold that many messages"""
+        try:
+            wait_until(
+                lambda: len(self.driver.in_flight(self._clients_of(node))) >= count,
+                within=BACKLOG_SECONDS_MAX,
+                or_else=f"worker {node.worker.name!r} did not hold {count} messages",
+            )
+        except WaitedInVainError as error:
+            raise SubjectError(str(error)) from error
+
+    def _await_gone(self, node: Node, doomed: list[psutil.Process], clients: set[str]) -> None:
+        """Until every process has ended and the broker has noticed that its connections are closed.
+
+        What a dead worker's orphan pops from the broker is lost, and the job would be blamed for it. On Linux pool
+        children die with their parent; whatever does not is recorded and ended here. A zombie is gone: it has no
+        sockets left, and how soon its parent asks for it is the parent's business.
+        """
+        with suppress(WaitedInVainError):
+            wait_until(
+                lambda: not any(_runs(process) for process in doomed), within=GONE_SECONDS_MAX / 3, or_else="not gone"
+            )
+        for process in doomed:
+            if _runs(process):
+                self.recorder.record(OBSERVER, LeftBehind(kind="process", name=_named(process), node=node.worker.name))
+            with suppress(psutil.Error):
+                process.kill()
+        wait_until(
+            lambda: not any(_runs(process) for process in doomed) and not clients & self.driver.clients(),
+            within=GONE_SECONDS_MAX,
+            or_else="the killed worker's processes or broker connections were still there",
+        )
+
+    def recover(self) -> None:
+        for node in self.nodes.values():
+            if node.down:
+                node.down = False
+                clients, node.dead_clients = node.dead_clients, set()
+                self.driver.redeliver(clients)
+                self._spawn(node)
+                self._await_ready(node)
+
+    # --- freezes ---
+
+    def freeze(self, arrival: Arrival | None) -> Impact:
+        node, _ = self._victim(arrival)
+        if arrival is None or arrival.job is None:
+            raise SubjectError("nobody stands at a crash point, so it is not known which worker to freeze")
+        before = self.driver.attempts_ended(arrival.job)
+        clients = self._clients_of(node)
+        os.killpg(node.pid, signal.SIGSTOP)
+        self._frozen.append(node)
+        self.driver.wait_not_popping(clients, within=GONE_SECONDS_MAX)
+        second = Node(worker=replace(node.worker, name=f"{node.worker.name}-{len(self.nodes) + 1}"))
+        self.nodes[second.worker.name] = second
+        self._spawn(second)
+        self._await_ready(second)
+        held = self.driver.in_flight(clients)
+        self.driver.redeliver(clients)
+        self.driver.wait_attempts_ended(arrival.job, before + 1, within=SECOND_RUN_SECONDS_MAX)
+        return Impact(
+            targets=(f"process group {node.pid} of worker {node.worker.name!r}",),
+            jobs=tuple(dict.fromkeys((arrival.job, *held))),
+        )
+
+    def thaw(self) -> None:
+        while self._frozen:
+            os.killpg(self._frozen.pop().pid, signal.SIGCONT)
+
+    def freeze_child(self, arrival: Arrival | None, *, within: float) -> Impact | None:
+        node, child = self._victim(arrival)
+        if child is None or child == node.pid:
+            raise SubjectError("it is not known which pool child runs the job, so it cannot be frozen alone")
+        process = psutil.Process(child)
+        process.suspend()
+        try:
+            wait_until(lambda: not _runs(process), within=within, or_else="the frozen child was still there")
+        except WaitedInVainError:
+            process.resume()
+            return None
+        jobs = (arrival.job,) if arrival is not None and arrival.job is not None else ()
+        return Impact(targets=(f"pool child {child} of worker {node.worker.name!r}",), jobs=jobs)
+
+    # --- deploys ---
+
+    def terminate(self, arrival: Arrival | None, target: Target) -> Impact:
+        node, _ = self._victim(arrival)
+        self._terminated = node
+        node.dead_clients |= self._clients_of(node)
+        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
+        held = self.driver.in_flight(node.dead_clients)
+        if target is Target.GROUP:
+            os.killpg(node.pid, signal.SIGTERM)
+            hit = f"process group {node.pid} of worker {node.worker.name!r}"
+        else:
+            os.kill(node.pid, signal.SIGTERM)
+            hit = f"main process {node.pid} of worker {node.worker.name!r}"
+        return Impact(targets=(hit,), jobs=tuple(dict.fromkeys((*arrived, *held))))
+
+    def finish_termination(self, *, grace_seconds: float) -> None:
+        node, self._terminated = self._terminated, None
+        if node is None:
+            return
+        with suppress(WaitedInVainError):
+            wait_until(lambda: self.lane.exit_of(node.pid), within=grace_seconds, or_else="it did not end")
+        if self.lane.exit_of(node.pid) is None:
+            self._kill_whole(node, Target.GROUP)
+        node.down = True
+        self.recover()
+
+    def stop_serving(self, queue: str) -> tuple[str, ...]:
+        serving = [node for node in self.nodes.values() if queue in node.worker.queues]
+        if not serving:
+            raise SubjectError(f"no worker of the contract says that it serves queue {queue!r}")
+        return tuple(hit for node in serving for hit in self._kill_whole(node, Target.GROUP).targets)
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _named(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return f"{process.pid} ({' '.join(process.cmdline())[:120]})"
+    return str(process.pid)
