@@ -33,10 +33,6 @@ class Database:
             sa.event.listen(self.engine, "begin", _begin)
             self._for_reading = self.engine.execution_options(sqlite_begin="BEGIN")
 
-    def create(self) -> None:
-        """The tables, where they do not exist yet."""
-        metadata.create_all(self.engine)
-
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._for_reading.begin() as connection:
