@@ -20,8 +20,27 @@ def no_time_limit(app: Any) -> None:
     app.conf.task_time_limit = None
 
 
+def one_shared_queue(app: Any) -> None:
+    """One queue is so much simpler, until something slow is in front of something urgent."""
+    app.conf.task_routes = {"reference_worker.*": {"queue": "notifications"}}
+
+
+def no_reconnect(app: Any) -> None:
+    """Let it crash, the supervisor starts it again: if there is one, and if it has not given up by then."""
+    app.conf.broker_connection_retry = False
+    app.conf.broker_connection_retry_on_startup = False
+
+
+def attempts_forgotten(app: Any) -> None:
+    """The count is kept where the job runs, and dies with it: what kills its worker comes back for ever."""
+    app.reference_deliveries.losses = lambda *_, **__: 0
+
+
 BUGS: dict[str, Callable[[Any], None]] = {
     "early-ack": early_ack,
     "late-ack-only": late_ack_only,
     "no-time-limit": no_time_limit,
+    "one-shared-queue": one_shared_queue,
+    "no-reconnect": no_reconnect,
+    "attempts-forgotten": attempts_forgotten,
 }

@@ -1,0 +1,15 @@
+"""The jobs, one a file."""
+
+from reference_worker import bugs
+from reference_worker.app import SETTINGS, app
+from reference_worker.jobs import (
+    charge_invoice,
+    generate_export,
+    send_invoice_email,
+    send_verification_email,
+    sync_customer,
+)
+
+__all__ = ["charge_invoice", "generate_export", "send_invoice_email", "send_verification_email", "sync_customer"]
+
+bugs.plant_in_tasks(app, SETTINGS.bug)

@@ -1,0 +1,2 @@
+class UnknownInvoiceError(Exception):
+    """There is no such invoice, and no retry will make one."""

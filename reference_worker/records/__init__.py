@@ -1,0 +1,1 @@
+"""What the jobs are about, and how far each is: one table a file."""
