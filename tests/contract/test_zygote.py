@@ -112,7 +112,7 @@ def test_forked_workers_draw_different_chance_and_say_nothing_that_was_said_befo
         wait_until(lambda: all(each.exists() for each in told), within=20, or_else="no facts")
         chance = [json.loads(each.read_text())["chance"] for each in told]
         assert len({drawn for drawn, _ in chance}) == len({unique for _, unique in chance}) == 8
-        for node in system.nodes:
+        for node in system.workers.nodes:
             log = (system.lane.directory / f"{node}.log").read_text()
             assert "imported" not in log
             assert "ready." in log
@@ -120,7 +120,7 @@ def test_forked_workers_draw_different_chance_and_say_nothing_that_was_said_befo
 
 def test_a_forked_worker_ends_as_a_program_does(session: Session, tmp_path: Path) -> None:
     with deployed(session, tmp_path, compile_contract(FACTS)) as system:
-        pid = system.nodes["w"].pid
+        pid = system.workers.nodes["w"].pid
         os.kill(pid, signal.SIGTERM)
         assert wait_until(lambda: system.lane.exit_of(pid), within=15, or_else="it did not end") == "exit 0"
         assert (system.home.directory / f"exit-{pid}").exists(), "what was registered with atexit did not run"
@@ -128,7 +128,7 @@ def test_a_forked_worker_ends_as_a_program_does(session: Session, tmp_path: Path
 
 def test_a_forked_worker_belongs_to_the_keeper_and_leads_its_own_group(session: Session, tmp_path: Path) -> None:
     with deployed(session, tmp_path, compile_contract(FACTS)) as system:
-        process = psutil.Process(system.nodes["w"].pid)
+        process = psutil.Process(system.workers.nodes["w"].pid)
         zygote = psutil.Process(system.forker.pid)
         assert process.ppid() == zygote.ppid()
         assert os.getpgid(process.pid) == os.getsid(process.pid) == process.pid
