@@ -2,7 +2,7 @@
 
 from celery import Celery
 
-from reference_worker import bugs, settings
+from reference_worker import bugs, dead_letters, settings
 from reference_worker.store import Store
 
 SETTINGS = settings.read()
@@ -26,4 +26,5 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 app.reference_store = Store(SETTINGS.database_url)
+dead_letters.install(app, SETTINGS, engine=app.reference_store.engine)
 bugs.plant_in_settings(app, SETTINGS.bug)

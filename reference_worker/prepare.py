@@ -5,6 +5,7 @@ from reference_worker.store import Invoice
 
 
 def prepare(inputs: list[dict[str, str]]) -> None:
+    app.reference_letters.table.create()
     app.reference_store.create()
     for number, arguments in enumerate(inputs, start=1):
         invoice_id = arguments["invoice_id"]

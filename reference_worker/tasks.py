@@ -21,7 +21,7 @@ class UnknownInvoiceError(Exception):
     bind=True,
     name="reference_worker.send_invoice_email",
     max_retries=SETTINGS.retries_max,
-    Request="reference_worker.dead_lettering:DeadLetteringRequest",
+    Request="reference_worker.dead_letters.request:DeadLetteringRequest",
 )
 def send_invoice_email(self: Any, invoice_id: str) -> None:
     """Send an invoice's mail, once, even if the worker dies between the sending and its own record of it.
