@@ -12,9 +12,10 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import Terminated, WorkerLostError
 from celery.exceptions import Ignore, InvalidTaskError, Reject, Retry
-from celery.utils.time import timezone, to_timestamp
+from celery.utils.time import timezone
 from celery.worker.request import Request
 from celery.worker.state import task_ready
+from kombu.asynchronous import timer
 
 from reference_worker.dead_letters import letter
 
@@ -33,6 +34,7 @@ class DeadLetteringRequest(Request):
         super().__init__(message, headers=headers, **options)
         if self.eta is not None:
             try:
+                to_timestamp: Any = timer.to_timestamp  # half typed
                 to_timestamp(timezone.to_system(self.eta))
             except (OverflowError, ValueError) as error:
                 raise InvalidTaskError(f"eta {self.eta!r} is no time: {error}") from error
