@@ -98,7 +98,7 @@ def _delivered_body(message: Any) -> bytes:
     """The body as the broker had it: kombu has already undone a compression that the headers still tell of."""
     raw = getattr(message, "_raw", None)
     body = message.body
-    if isinstance(raw, dict) and message.channel is not None:
+    if isinstance(raw, dict) and raw.get("body") and message.channel is not None:
         body = message.channel.decode_body(raw.get("body"), message.properties.get("body_encoding"))
     if body is None:
         return b""

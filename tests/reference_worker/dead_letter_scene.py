@@ -24,7 +24,7 @@ from reference_worker.dead_letters.transport import PARKED_KEY
 from reference_worker.store import Store
 
 ROOT = Path(__file__).parent.parent.parent
-SECONDS = 10.0
+SECONDS = 8.0
 QUEUE = "letters"
 
 
