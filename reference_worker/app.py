@@ -3,10 +3,10 @@
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from reference_worker import bugs, settings, shutdown
+from reference_worker import bugs, dead_letters, settings, shutdown
 from reference_worker.database import Database
 from reference_worker.deliveries import Deliveries
-from reference_worker.store import Store
+from reference_worker.monitor import stamping
 
 SETTINGS = settings.read()
 QUEUES = ("notifications", "billing", "sync", "exports")
@@ -65,8 +65,8 @@ app.conf.update(
     task_publish_retry_policy={"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1.0},
 )
 app.reference_database = DATABASE
-app.reference_store = Store(DATABASE)
 app.reference_deliveries = Deliveries(DATABASE)
 shutdown.connect(app.reference_deliveries)
-# What stamps the time of publishing is connected here by its import (reference_worker.monitor).
+dead_letters.install(app, SETTINGS, engine=DATABASE.engine)
+stamping.connect()
 bugs.plant_in_settings(app, SETTINGS.bug)

@@ -1,6 +1,6 @@
 """All tables that the worker keeps, whatever else has been imported."""
 
-from reference_worker import claims, deliveries, outbox, store
+from reference_worker import claims, deliveries, outbox
 from reference_worker.database import Database, metadata
 from reference_worker.records import customers, exports, invoices, users
 
@@ -12,7 +12,6 @@ TABLES = (
     claims.claims,
     outbox.outbox,
     deliveries.deliveries,
-    store.dead_letters,
 )
 
 

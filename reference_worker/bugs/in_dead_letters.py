@@ -13,13 +13,39 @@ def poison_swallowed(app: Any) -> None:
         task.Request = "celery.worker.request:Request"
 
 
+def discards_swallowed(app: Any) -> None:
+    """Celery's default for a message that is no job: undecodable, refused or unknown, it is logged and thrown away."""
+    app.conf.worker_consumer = "celery.worker.consumer:Consumer"
+
+
 def dead_letter_without_payload(app: Any) -> None:
     """A dead letter that nobody can act on: what was to be done is gone."""
-    add = app.reference_store.add_dead_letter
-    app.reference_store.add_dead_letter = lambda letter: add(replace(letter, body=b""))
+    office = app.reference_letters
+    set_aside = office.set_aside
+    office.set_aside = lambda letter, *, then: set_aside(replace(letter, body=b""), then=then)
+
+
+def dead_letter_after_ack(app: Any) -> None:
+    """Acknowledged first, so that nothing is handed in twice: a crash in between, or no room for it, loses it."""
+    office = app.reference_letters
+    set_aside = office.set_aside
+
+    def acknowledge_first(letter: Any, *, then: Callable[[], object]) -> None:
+        then()
+        set_aside(letter, then=lambda: None)
+
+    office.set_aside = acknowledge_first
+
+
+def no_spool(app: Any) -> None:
+    """Where the table cannot be written the letter is in the log, which is where nobody looks for it."""
+    app.reference_letters.spool.add = lambda _letter: None
 
 
 BUGS: dict[str, Callable[[Any], None]] = {
     "poison-swallowed": poison_swallowed,
+    "discards-swallowed": discards_swallowed,
     "dead-letter-without-payload": dead_letter_without_payload,
+    "dead-letter-after-ack": dead_letter_after_ack,
+    "no-spool": no_spool,
 }

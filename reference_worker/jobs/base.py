@@ -33,7 +33,7 @@ class Job(Task):
 
     abstract = True
     max_retries = SETTINGS.retries_max
-    Request = "reference_worker.dead_lettering:DeadLetteringRequest"
+    Request = "reference_worker.dead_letters.request:DeadLetteringRequest"
 
     def identity_of(self, args: Any, kwargs: Any) -> str:
         """The business identity: the same for the same work in another message. Never raises."""

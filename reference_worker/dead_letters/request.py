@@ -1,0 +1,129 @@
+"""What happens in the main process when a job has to be given up: a dead letter, then the acknowledgement.
+
+Celery acknowledges a failed late-ack message and forgets it. Here, where the message is still as it was delivered and
+still unacknowledged, is the one place that sees every way a job can end for good: an exception, arguments that the task
+does not take, retries used up, the hard time limit, a worker lost once too often.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import Terminated, WorkerLostError
+from celery.exceptions import Ignore, InvalidTaskError, Reject, Retry
+from celery.utils.time import timezone
+from celery.worker.request import Request
+from celery.worker.state import task_ready
+from kombu.asynchronous import timer
+
+from reference_worker.dead_letters import letter
+
+_LIMIT_SECONDS_MAX = 1e9
+_log = logging.getLogger(__name__)
+# Not given up: tried again, dropped on purpose, or (worker lost, with reject_on_worker_lost) delivered again.
+_NOT_GIVEN_UP = (Retry, Reject, Ignore, Terminated, WorkerLostError, SystemExit, KeyboardInterrupt)
+
+
+class DeadLetteringRequest(Request):
+    """Celery's request, with a dead letter before the acknowledgement of what has failed for good."""
+
+    def __init__(self, message: Any, *, headers: dict[str, Any] | None = None, **options: Any) -> None:
+        """:raises InvalidTaskError: a header is not what Celery, unchecked, would stumble over later"""
+        _check(message.headers if headers is None else headers)
+        super().__init__(message, headers=headers, **options)
+        if self.eta is not None:
+            try:
+                to_timestamp: Any = timer.to_timestamp  # half typed
+                to_timestamp(timezone.to_system(self.eta))
+            except (OverflowError, ValueError) as error:
+                raise InvalidTaskError(f"eta {self.eta!r} is no time: {error}") from error
+        self._is_given_up = False
+
+    def revoked(self) -> bool:
+        """True when it must not go to the pool: asked by Celery right before, whatever the pool."""
+        if self._is_given_up or super().revoked():
+            return True
+        losses = self._worker_losses()
+        if losses <= self.app.reference_letters.worker_losses_max:
+            return False
+        self._is_given_up = True
+
+        def finish() -> None:
+            self.app.reference_deliveries.close(self._identity())
+            self.acknowledge()
+
+        task_ready(self)
+        self._set_aside(f"WorkerLostError: its worker died {losses} times", finish)
+        return True
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+
+        def finish() -> Any:
+            return super(DeadLetteringRequest, self).on_failure(
+                exc_info, send_failed_event=send_failed_event, return_ok=return_ok
+            )
+
+        if isinstance(error, _NOT_GIVEN_UP):
+            return finish()
+        self._set_aside(f"{type(error).__name__}: {_text(error)}", finish)
+        return None
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        def finish() -> Any:
+            return super(DeadLetteringRequest, self).on_timeout(soft, timeout)
+
+        if soft:
+            return finish()
+        self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish)
+        return None
+
+    def _set_aside(self, reason: str, then: Callable[[], object]) -> None:
+        self.app.reference_letters.set_aside(letter.of_message(self._message, reason=reason), then=then)
+
+    def _identity(self) -> Any:
+        return self._task.identity_of(self.args, self.kwargs)
+
+    def _worker_losses(self) -> int:
+        """0 where nothing is known: then the body, which asks the same database, postpones the job."""
+        deliveries = getattr(self.app, "reference_deliveries", None)
+        if deliveries is None or not hasattr(self._task, "identity_of"):
+            return 0
+        try:
+            return int(deliveries.losses(self._identity(), message_id=str(self.id)))
+        except Exception as error:  # the database is away, or the arguments, which are hostile, have no identity
+            _log.warning("worker losses of %r are unknown: %s", self.id, type(error).__name__)
+            return 0
+
+
+def _check(headers: dict[str, Any]) -> None:
+    """Headers that Celery trusts in places where an exception ends the main process."""
+    if not letter.is_usable_id(headers.get("id")):
+        raise InvalidTaskError("its id is not a plain string of 1 to 255 characters")
+    limits = headers.get("timelimit")
+    if limits is not None and not (
+        isinstance(limits, list | tuple) and len(limits) == 2 and all(_is_limit(limit) for limit in limits)  # noqa: PLR2004 - hard and soft
+    ):
+        raise InvalidTaskError("its timelimit is not two numbers")
+    retries = headers.get("retries")
+    if retries is not None and (type(retries) is not int or retries < 0):
+        raise InvalidTaskError("its retries is not a count")
+    stamps, stamped = headers.get("stamps"), headers.get("stamped_headers")
+    if stamps and not isinstance(stamps, dict):
+        raise InvalidTaskError("its stamps is not a mapping")
+    if stamped and not (isinstance(stamped, list) and all(isinstance(name, str) for name in stamped)):
+        raise InvalidTaskError("its stamped_headers is not a list of names")
+
+
+def _is_limit(value: object) -> bool:
+    return value is None or (type(value) in {int, float} and 0 < value < _LIMIT_SECONDS_MAX)  # type: ignore[operator]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception class of a task's own may be broken
+        return "its text cannot be told"

@@ -1,0 +1,75 @@
+"""What an operator can do about a dead letter."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.reference_worker.dead_letter_scene import QUEUE, Scene, envelope, scene
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("command")) as made:
+        with made.worker():
+            made.push(envelope("letters.fail", ["\x1b[2J"], message_id="m1", headers={"retries": 5, "own": "\u00e9"}))
+            made.push(envelope("letters.\x1b]0;owned\x07", message_id="m2"))
+            made.push(b"\x1b[2J")
+            made.letter("m1")
+            made.letter("m2")
+            made.do_a_good_job()
+            made.drained()
+        yield made
+
+
+def test_letters_are_listed_without_what_a_terminal_would_obey(stage: Scene) -> None:
+    ran = stage.command("dead-letters", "list")
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == 3
+    assert "\x1b" not in ran.stdout
+    assert "\\x1b]0;owned\\x07" in ran.stdout
+    assert len(json.loads(stage.command("dead-letters", "list", "--format", "json").stdout)) == 3
+
+
+def test_a_letter_is_shown_with_its_body_and_headers(stage: Scene) -> None:
+    ran = stage.command("dead-letters", "show", "m1")
+    assert ran.returncode == 0, ran.stderr
+    assert "RuntimeError" in ran.stdout
+    assert "\x1b" not in ran.stdout
+    shown = json.loads(stage.command("dead-letters", "show", "m1", "--format", "json").stdout)
+    assert shown["headers"]["retries"] == 5
+    assert shown["attempts"] == 6
+
+
+def test_an_unknown_letter_is_one_line_and_exit_code_2(stage: Scene) -> None:
+    for word in ("show", "replay"):
+        ran = stage.command("dead-letters", word, "nothing\x1b[2J")
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert len(ran.stderr.splitlines()) == 1
+        assert "\x1b" not in ran.stderr
+
+
+def test_what_was_no_message_is_not_replayed(stage: Scene) -> None:
+    (raw,) = [letter for letter in stage.letters() if not letter.is_message]
+    ran = stage.command("dead-letters", "replay", raw.message_id)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "not an envelope" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_a_replayed_message_is_the_one_that_was_delivered_with_its_retries_back(stage: Scene) -> None:
+    before = stage.letter("m1")
+    ran = stage.command("dead-letters", "replay", "m1")
+    assert ran.returncode == 0, ran.stderr
+    assert "retries reset to 0" in ran.stdout
+    assert stage.letter("m1").replayed_at
+    (item,) = stage.broker.lrange(QUEUE, 0, -1)
+    assert json.loads(item)["headers"] == {**json.loads(before.headers), "retries": 0}
+    with stage.worker():
+        stage.do_a_good_job()
+        stage.drained()
+    after = stage.letter("m1")
+    assert after.replayed_at is None  # given up again, and to be seen again
+    assert after.body == before.body
+    assert after.attempts == 1
+    assert after.first_given_up_at == before.first_given_up_at
