@@ -27,6 +27,7 @@ from harness.events import (
     EffectAbandoned,
     EffectApplied,
     EffectDeduplicated,
+    EffectRefused,
     EffectRequested,
     EnqueueCalled,
     Event,
@@ -34,10 +35,12 @@ from harness.events import (
     FaultEnded,
     FaultLanded,
     FaultMissed,
+    LeftBehind,
     NodeExited,
     NodeStarted,
     Published,
     Queued,
+    ReadAnswered,
     Requeued,
     RunAborted,
 )
@@ -57,7 +60,15 @@ _STEP, _STRETCH_MAX, _LONG_PAUSE_SECONDS, _LONG_PAUSE_WIDTH = 11.0, 2.2, 1.0, 64
 _LABEL_ROOM, _LETTER, _BADGE = 58.0, 6.4, 17.0
 
 _BROKER = (Queued, Delivered, Acknowledged, Requeued)
-_LEDGER = (EffectRequested, EffectApplied, EffectDeduplicated, EffectAbandoned, AnswerScripted)
+_LEDGER = (
+    EffectRequested,
+    EffectApplied,
+    EffectDeduplicated,
+    EffectAbandoned,
+    EffectRefused,
+    ReadAnswered,
+    AnswerScripted,
+)
 _NEMESIS = (FaultBegan, FaultLanded, FaultMissed, FaultEnded, CrashPointReached)
 _PROBE = (AttemptStarted, AttemptEnded, Published)
 _NODE = (NodeStarted, NodeExited)
@@ -251,13 +262,13 @@ def _shape(event: Event) -> str:  # noqa: PLR0911 - one case for each shape, not
     match event:
         case EffectApplied():
             return "square"
-        case EffectRequested() | EffectDeduplicated():
+        case EffectRequested() | EffectDeduplicated() | EffectRefused():
             return "frame"
         case FaultBegan() | FaultLanded():
             return "diamond"
         case FaultEnded():
             return "healed"
-        case NodeExited() | EffectAbandoned() | FaultMissed() | DrainTimedOut() | RunAborted():
+        case NodeExited() | LeftBehind() | EffectAbandoned() | FaultMissed() | DrainTimedOut() | RunAborted():
             return "cross"
         case EnqueueCalled() | Queued() | NodeStarted():
             return "hollow"

@@ -291,6 +291,36 @@ def test_a_broker_that_is_gone_is_told_of_and_nothing_old_is_told_of_its_queues(
     assert webhook.told() == [("firing", "BrokerUnreachable", ""), ("resolved", "BrokerUnreachable", "")]
 
 
+def test_planted_a_monitor_without_age_sees_the_age_and_says_nothing(
+    broker: Redis, port: int, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = f"redis://127.0.0.1:{port}/0"
+    settings = replace(SETTINGS, broker_url=url, alert_webhook_url=webhook.url, bug="monitor-without-age")
+    broker.lpush("exports", envelope(1.0))
+    with monitoring(settings, capfd) as scrape:
+        wait_until(
+            lambda: scrape().get(("celery_queue_oldest_message_age_seconds", "exports"), 0.0) > 0.6,
+            within=5,
+            or_else="it did not see the message",
+        )
+        assert ("celery_monitor_alert_firing", "exports") not in scrape()
+    assert webhook.told() == []
+
+
+def test_planted_an_alert_that_never_clears_is_still_told_of_an_empty_queue(
+    broker: Redis, port: int, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = f"redis://127.0.0.1:{port}/0"
+    settings = replace(SETTINGS, broker_url=url, alert_webhook_url=webhook.url, bug="alert-never-clears")
+    broker.lpush("exports", envelope(1.0))
+    with monitoring(settings, capfd) as scrape:
+        wait_until(webhook.told, within=5, or_else="no alert came")
+        broker.delete("exports")
+        wait_until(lambda: scrape()["celery_queue_length", "exports"] == 0, within=5, or_else="it did not see the end")
+        assert scrape()["celery_monitor_alert_firing", "exports"] == 1
+    assert webhook.told() == [("firing", "QueueMessageTooOld", "exports")]
+
+
 def test_the_process_ends_cleanly_at_sigterm(broker: Redis, port: int) -> None:
     environment = {
         **os.environ,
