@@ -119,7 +119,7 @@ class Session:
     def lane(self, name: str) -> Iterator["Lane"]:
         """A directory of its own for logs and sockets, and the processes started in it, which end with it."""
         lane = Lane(self, self.directory / name)
-        lane.directory.mkdir(mode=0o700, parents=True)
+        lane.directory.mkdir(mode=0o700)
         try:
             yield lane
         finally:

@@ -244,3 +244,10 @@ def test_a_forker_that_names_a_process_of_somebody_elses_is_not_believed(lane: L
     assert lane.wait_forker(liar, within=20) == {}
     with pytest.raises(HarnessError, match="did not"):
         forked(lane, liar, "pass")
+
+
+def test_a_pid_that_comes_again_is_a_new_process(session: Session) -> None:
+    session._hear({"exited": 4_999_999, "status": 3})
+    assert session.exit_of(4_999_999) == "exit 3"
+    session._hear({"id": -1, "pid": 4_999_999})
+    assert session.exit_of(4_999_999) is None

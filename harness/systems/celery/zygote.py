@@ -16,6 +16,7 @@ from typing import Any
 
 # What a worker imports while it starts, and its pools when the first child is made.
 LAZY = (
+    "encodings.idna",
     "celery.__main__",
     "celery.app.amqp",
     "celery.app.builtins",
@@ -41,6 +42,7 @@ LAZY = (
     "celery.worker.consumer.connection",
     "celery.worker.consumer.consumer",
     "celery.worker.consumer.control",
+    "celery.worker.consumer.delayed_delivery",
     "celery.worker.consumer.events",
     "celery.worker.consumer.gossip",
     "celery.worker.consumer.heart",
@@ -57,6 +59,7 @@ LAZY = (
     "billiard.pool",
     "billiard.popen_fork",
     "billiard.queues",
+    "billiard.sharedctypes",
     "billiard.synchronize",
     "kombu.asynchronous.hub",
     "kombu.asynchronous.timer",
