@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import Terminated, WorkerLostError
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, InvalidTaskError, Reject, Retry
 from celery.utils.time import timezone
 from celery.worker.request import Request
@@ -54,7 +54,10 @@ class DeadLetteringRequest(Request):
             self.acknowledge()
 
         task_ready(self)
-        self._set_aside(f"WorkerLostError: its worker died {losses} times", finish)
+        self._set_aside(
+            f"WorkerLostError: {losses} of its bodies did not come back: the worker died, or the hard limit killed it",
+            finish,
+        )
         return True
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
@@ -67,16 +70,21 @@ class DeadLetteringRequest(Request):
                 exc_info, send_failed_event=send_failed_event, return_ok=return_ok
             )
 
-        if isinstance(error, _NOT_GIVEN_UP):
+        if isinstance(error, _NOT_GIVEN_UP) or (isinstance(error, TimeLimitExceeded) and self._is_counted()):
             return finish()
         self._set_aside(f"{type(error).__name__}: {_text(error)}", finish)
         return None
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
+        """A body that the hard limit has killed is a lost one where those are counted, and its message comes back.
+
+        Another worker may have done the job meanwhile, as when this one stood still for longer than any limit.
+        """
+
         def finish() -> Any:
             return super(DeadLetteringRequest, self).on_timeout(soft, timeout)
 
-        if soft:
+        if soft or self._is_counted():
             return finish()
         self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish)
         return None
@@ -87,13 +95,16 @@ class DeadLetteringRequest(Request):
     def _identity(self) -> Any:
         return self._task.identity_of(self.args, self.kwargs)
 
+    def _is_counted(self) -> bool:
+        """Whether bodies of this task that do not come back are counted, and the job is given up for them."""
+        return hasattr(self.app, "reference_deliveries") and hasattr(self._task, "identity_of")
+
     def _worker_losses(self) -> int:
         """0 where nothing is known: then the body, which asks the same database, postpones the job."""
-        deliveries = getattr(self.app, "reference_deliveries", None)
-        if deliveries is None or not hasattr(self._task, "identity_of"):
+        if not self._is_counted():
             return 0
         try:
-            return int(deliveries.losses(self._identity(), message_id=str(self.id)))
+            return int(self.app.reference_deliveries.losses(self._identity(), message_id=str(self.id)))
         except Exception as error:  # the database is away, or the arguments, which are hostile, have no identity
             _log.warning("worker losses of %r are unknown: %s", self.id, type(error).__name__)
             return 0

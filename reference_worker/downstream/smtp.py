@@ -1,6 +1,7 @@
 """A mail server. It need not recognise a mail that it has had before."""
 
 import smtplib
+from contextlib import suppress
 from email.message import EmailMessage
 from urllib.parse import urlsplit
 
@@ -18,10 +19,17 @@ def send(message: EmailMessage, *, url: str, timeout_seconds: float) -> None:
     where = urlsplit(url)
     try:
         # The name that it greets with is given: looking up our own has no timeout.
-        with smtplib.SMTP(
+        server = smtplib.SMTP(
             where.hostname or "", where.port or 25, local_hostname="localhost", timeout=timeout_seconds
-        ) as server:
+        )
+        # Not `with server`: at the end of an error that would ask for leave and wait for the answer, and the soft limit
+        # that has just ended one wait is raised only once.
+        try:
             server.send_message(message)
+            with suppress(OSError):  # the mail has been taken, whatever comes of the farewell
+                server.putcmd("QUIT")
+        finally:
+            server.close()
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         refused = PermanentDownstreamError if all(code in _PERMANENT for code in codes) else TemporaryDownstreamError

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from reference_worker.database import Database
 
 from harness.services import broker
 from harness.waiting import wait_until
+from reference_worker.database import Database
 from reference_worker.dead_letters.letter import DeadLetter
 from reference_worker.dead_letters.table import Table
 from reference_worker.dead_letters.transport import PARKED_KEY

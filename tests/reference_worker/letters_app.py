@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from reference_worker.database import Database
 
 from reference_worker import dead_letters, settings
+from reference_worker.database import Database
 
 SETTINGS = settings.read()
 REQUEST = "reference_worker.dead_letters.request:DeadLetteringRequest"
