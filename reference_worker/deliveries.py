@@ -38,7 +38,7 @@ class Deliveries:
     def begin(self, identity: str, *, message_id: str, hard_limit_seconds: float) -> str:
         """Count a loss until told otherwise; committed when this returns.
 
-        :raises sqlalchemy.exc.OperationalError: the database is down; nothing is counted, the body must not start
+        :raises sqlalchemy.exc.SQLAlchemyError: nothing is counted, the body must not start
         """
         delivery_id = uuid.uuid4().hex
         with self._database.writing() as connection:
@@ -46,7 +46,7 @@ class Deliveries:
                 sa.insert(deliveries).values(
                     delivery_id=delivery_id,
                     identity=identity,
-                    message_id=message_id,
+                    message_id=_kept(message_id),
                     running_on=self.node,
                     runs_until=time.time() + hard_limit_seconds,
                 )
@@ -83,7 +83,7 @@ class Deliveries:
         """
         lost = deliveries.c.identity == identity
         if message_id:
-            lost &= (deliveries.c.message_id == message_id) | (deliveries.c.runs_until < time.time())
+            lost &= (deliveries.c.message_id == _kept(message_id)) | (deliveries.c.runs_until < time.time())
         with self._database.reading() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).where(lost)) or 0)
 
@@ -97,3 +97,8 @@ class Deliveries:
                 connection.execute(sa.delete(deliveries).where(deliveries.c.running_on == self.node))
         except DOWN:
             _log.warning("what this worker runs counts as lost if it is killed now", exc_info=True)
+
+
+def _kept(message_id: str) -> str:
+    """A message id is whatever its sender wrote; this is something that any database can keep."""
+    return ascii(message_id)[1:-1][:255]

@@ -1,8 +1,11 @@
 """Come back later without using up a retry: nothing has failed, it is just not the job's turn."""
 
+import logging
 from typing import Any
 
 from celery.exceptions import Ignore, Reject
+
+_log = logging.getLogger(__name__)
 
 
 def postpone(task: Any, seconds: float) -> Ignore | Reject:
@@ -18,4 +21,5 @@ def postpone(task: Any, seconds: float) -> Ignore | Reject:
         ).apply_async()
     except Exception as error:  # whatever it is, the message must not end here
         return Reject(error, requeue=True)
+    _log.info("%s[%s] is postponed by %g s", task.name, request.id, seconds)
     return Ignore(f"postponed by {seconds:g} s")

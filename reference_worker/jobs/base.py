@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
+from sqlalchemy.exc import SQLAlchemyError
 
 from reference_worker import database
 from reference_worker.app import SETTINGS
@@ -52,9 +53,9 @@ class Job(Task):
             delivery = deliveries.begin(
                 identity, message_id=str(self.request.id), hard_limit_seconds=self._hard_limit_seconds()
             )
-        except (*database.DOWN, SoftTimeLimitExceeded) as error:
-            # A body that is not counted must not start: it could kill its worker for ever.
-            _log.error("the database is down, %s is postponed: %s", identity, error)
+        except (SQLAlchemyError, SoftTimeLimitExceeded) as error:
+            # A body that is not counted must not start: it could kill its worker for ever. Nor is it the job's fault.
+            _log.error("no delivery can be counted, %s is postponed: %s", identity, error)
             raise postpone(self, SETTINGS.postpone_seconds) from error
         try:
             self._attempt(args, kwargs)

@@ -141,10 +141,6 @@ class World:
             count += 1
         return count
 
-    def is_drained(self) -> bool:
-        queues = ("notifications", "billing", "sync", "exports", "unacked")
-        return not self.broker.exists(*queues)
-
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
 

@@ -99,3 +99,10 @@ def test_begin_says_when_the_body_must_be_over(database: Database, deliveries: D
     with database.reading() as connection:
         until = connection.scalar(sa.text("SELECT runs_until FROM deliveries"))
     assert 50 < until - time.time() <= 60
+
+
+@pytest.mark.parametrize("message_id", ["\x00", "\ud800", "x" * 100_000, "'; DROP TABLE deliveries"])
+def test_any_message_id_can_be_counted(deliveries: Deliveries, message_id: str) -> None:
+    deliveries.begin(JOB, message_id=message_id, hard_limit_seconds=60)
+    assert deliveries.losses(JOB, message_id=message_id) == 1
+    assert deliveries.losses(JOB, message_id="another") == 0
