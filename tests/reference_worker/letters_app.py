@@ -3,13 +3,13 @@
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from celery import Celery
 
 from reference_worker import dead_letters, settings
+from reference_worker.bugs import in_dead_letters
+from reference_worker.dead_letters.letter import DeadLetter
 from reference_worker.database import Database
 
 SETTINGS = settings.read()
@@ -33,13 +33,43 @@ app.conf.update(
 )
 office = dead_letters.install(app, SETTINGS, engine=Database(SETTINGS.database_url).engine)
 
-if "DIE_BEFORE_ACKNOWLEDGING" in os.environ:
-    set_aside = office.set_aside
+_add = office.table.add
 
-    def die(letter: Any, *, then: Callable[[], object]) -> None:
-        set_aside(letter, then=lambda: os.kill(os.getpid(), signal.SIGKILL))
 
-    office.set_aside = die  # type: ignore[method-assign]
+def _die(letter: DeadLetter) -> None:
+    """Die where the letter is about to be written, or just has been."""
+    if os.environ["DIE"] == "after the letter":
+        _add(letter)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if "DIE" in os.environ:
+    office.table.add = _die  # type: ignore[method-assign]
+
+
+class Deliveries:
+    """As the reference worker counts them, with a job that has lost its worker too often already."""
+
+    def losses(self, identity: str) -> int:
+        if identity == "database away":
+            raise OSError(identity)
+        return SETTINGS.worker_losses_max + 1 if identity == "killer" else 0
+
+    def close(self, identity: str) -> None:
+        Path("done", f"closed {identity}").touch()
+
+
+app.reference_deliveries = Deliveries()
+
+
+@app.task(name="letters.counted", Request=REQUEST)
+def counted(identity: str) -> None:
+    Path("done", identity).touch()
+
+
+counted.identity_of = lambda args, _kwargs: args[0]
+if bug := os.environ.get("REFERENCE_WORKER_BUG"):
+    in_dead_letters.BUGS[bug](app)
 
 
 @app.task(name="letters.done", Request=REQUEST)

@@ -70,18 +70,34 @@ def test_what_is_only_in_memory_goes_back_to_its_queue_when_the_worker_is_told_t
     [envelope("letters.fail", ["no"]), envelope("letters.nothing"), b"no envelope"],
     ids=["job", "message", "raw"],
 )
-def test_a_worker_killed_between_the_letter_and_the_acknowledgement_leaves_one_letter(
-    tmp_path: Path, item: bytes | dict[str, object]
+@pytest.mark.parametrize("when", ["before the letter", "after the letter"])
+def test_a_worker_killed_before_the_acknowledgement_leaves_one_letter(
+    tmp_path: Path, item: bytes | dict[str, object], when: str
 ) -> None:
     with scene(tmp_path) as stage:
         stage.push(item)
-        with stage.worker(DIE_BEFORE_ACKNOWLEDGING="1") as process:
+        with stage.worker(DIE=when) as process:
             process.wait(SECONDS)
         assert stage.left()
         with stage.worker(VISIBILITY_SECONDS="1"):
             stage.do_a_good_job()
             stage.drained()
         assert len(stage.letters()) == 1
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_a_job_that_lost_its_worker_too_often_is_given_up_before_it_runs(tmp_path: Path, pool: str) -> None:
+    with scene(tmp_path) as stage, stage.worker(pool=pool):
+        stage.push(envelope("letters.counted", ["killer"], message_id="m1"))
+        assert stage.letter("m1").reason == "WorkerLostError: its worker died 3 times"
+        stage.push(envelope("letters.counted", ["database away"]))  # it is let through, and so is what has no identity
+        stage.push(envelope("letters.counted", [], message_id="m2"))
+        assert stage.letter("m2").reason.startswith("TypeError")
+        stage.do_a_good_job()
+        stage.drained()
+        assert {path.name for path in (tmp_path / "done").iterdir()} >= {"closed killer", "database away"}
+        assert not (tmp_path / "done" / "killer").exists()
+        assert len(stage.letters()) == 2
 
 
 def files(stage: Scene) -> list[Path]:
