@@ -2,8 +2,8 @@
 
 It speaks HTTP itself and does not use `toxiproxy-python` 0.1.1: there the server's address is a class attribute (one
 server for each process), no call has a timeout, an error of the server becomes `KeyError('name')`, and toxics cannot be
-changed. None of that can be put right from outside but by replacing its parts. It works against the embedded proxy, too;
-`tests/contract/test_proxy_client.py` holds that.
+changed. None of that can be put right from outside but by replacing its parts. It works against the embedded proxy
+all the same; `tests/contract/proxy/test_client.py` holds that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,19 +58,19 @@ class Toxiproxy:
         self._timeout_seconds = timeout_seconds
 
     def version(self) -> str:
-        return str(self.call("GET", "/version", dict)["version"])
+        return str(self.ask("GET", "/version", dict)["version"])
 
     def is_embedded(self) -> bool:
         """Whether it has the additional toxics, `clients`, and the record of connections."""
         return "+jobproof" in self.version()
 
     def proxies(self) -> dict[str, ProxyView]:
-        return self.call("GET", "/proxies", dict[str, ProxyView])
+        return self.ask("GET", "/proxies", dict[str, ProxyView])
 
     def create(self, name: str, *, listen: str = "127.0.0.1:0", upstream: str, enabled: bool = True) -> "ProxyHandle":
         """A new proxy; `listen` with port 0 lets the system choose one."""
         body = {"name": name, "listen": listen, "upstream": upstream, "enabled": enabled}
-        self.call("POST", "/proxies", ProxyView, body)
+        self.ask("POST", "/proxies", ProxyView, body)
         return ProxyHandle(self, name)
 
     def proxy(self, name: str) -> "ProxyHandle":
@@ -79,12 +79,12 @@ class Toxiproxy:
 
     def reset(self) -> None:
         """Enable every proxy and remove every toxic."""
-        self.call("POST", "/reset", None)
+        self.tell("POST", "/reset")
 
     def connections(self) -> list[Seen]:
         """Every connection since the start, open and closed, in the order in which they came. Embedded proxy only."""
         try:
-            return self.call("GET", "/connections", list[Seen])
+            return self.ask("GET", "/connections", list[Seen])
         except ToxiproxyError as error:
             if error.status == requests.codes.not_found:
                 raise ToxiproxyError(
@@ -92,12 +92,19 @@ class Toxiproxy:
                 ) from None
             raise
 
-    def call(self, method: str, path: str, kind: type[T] | None, body: Mapping[str, Any] | None = None) -> Any:
-        """One request; its answer as a value of `kind`, or None where nothing is expected."""
+    def ask(self, method: str, path: str, kind: type[T], body: Mapping[str, Any] | None = None) -> T:
+        """One request; its answer as a value of `kind`."""
+        try:
+            return msgspec.json.decode(self.tell(method, path, body), type=kind)
+        except msgspec.DecodeError as error:
+            raise ToxiproxyError(f"{self.url}: {method} {path}: not what Toxiproxy answers ({error})") from error
+
+    def tell(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """One request; the bytes of its answer."""
         what = f"Toxiproxy at {self.url}: {method} {path}"
         try:
-            # No session: a connection that is kept would be a socket to close, for some twenty calls in a run.
-            # No proxy from the environment either: it is on this machine.
+            # A session for each: one that is kept is a socket to close, for some twenty calls in a run. No HTTP proxy
+            # from the environment: what is controlled is on this machine or in its containers.
             with requests.Session() as session:
                 session.trust_env = False
                 answer = session.request(
@@ -111,12 +118,7 @@ class Toxiproxy:
             raise ToxiproxyError(f"{what}: no answer ({type(error).__name__}); is the server running?") from error
         if not answer.ok:
             raise ToxiproxyError(f"{what}: {answer.status_code}, {_reason(answer)}", status=answer.status_code)
-        if kind is None:
-            return None
-        try:
-            return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.DecodeError as error:
-            raise ToxiproxyError(f"{what}: this is not Toxiproxy's answer ({error})") from error
+        return answer.content
 
 
 class ProxyHandle:
@@ -128,8 +130,7 @@ class ProxyHandle:
         self._path = f"/proxies/{quote(name, safe='')}"
 
     def view(self) -> ProxyView:
-        view: ProxyView = self._server.call("GET", self._path, ProxyView)
-        return view
+        return self._server.ask("GET", self._path, ProxyView)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -162,32 +163,31 @@ class ProxyHandle:
         }
         if clients:
             body["clients"] = list(clients)
-        view: ToxicView = self._server.call("POST", f"{self._path}/toxics", ToxicView, body)
-        return view.name
+        return self._server.ask("POST", f"{self._path}/toxics", ToxicView, body).name
 
     def update(self, name: str, toxic: Toxic, *, toxicity: float = 1.0) -> None:
         """Give a toxic other attributes; its type stays."""
         body = {"attributes": msgspec.to_builtins(toxic), "toxicity": toxicity}
-        self._server.call("PATCH", self._toxic(name), ToxicView, body)
+        self._server.ask("PATCH", self._toxic(name), ToxicView, body)
 
     def remove(self, name: str) -> None:
         """Take a toxic away."""
-        self._server.call("DELETE", self._toxic(name), None)
+        self._server.tell("DELETE", self._toxic(name))
 
     def enable(self) -> None:
         """Listen again, on the same address."""
-        self._server.call("PATCH", self._path, ProxyView, {"enabled": True})
+        self._server.ask("PATCH", self._path, ProxyView, {"enabled": True})
 
     def disable(self) -> None:
         """Stop listening and close every connection."""
-        self._server.call("PATCH", self._path, ProxyView, {"enabled": False})
+        self._server.ask("PATCH", self._path, ProxyView, {"enabled": False})
 
     def move(self, upstream: str) -> None:
         """Put another server behind it. Open connections are closed, the address stays."""
-        self._server.call("PATCH", self._path, ProxyView, {"upstream": upstream})
+        self._server.ask("PATCH", self._path, ProxyView, {"upstream": upstream})
 
     def destroy(self) -> None:
-        self._server.call("DELETE", self._path, None)
+        self._server.tell("DELETE", self._path)
 
     def _toxic(self, name: str) -> str:
         return f"{self._path}/toxics/{quote(name, safe='')}"

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from http import HTTPStatus
 
 import h11
 import msgspec
@@ -81,7 +82,8 @@ class _Http:
         headers = [("Content-Type", answer.content_type)] if answer.body else []
         if answer.status != 204:  # noqa: PLR2004 - it has no body, not even an empty one
             headers.append(("Content-Length", str(len(answer.body))))
-        data = self._connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
+        reason = HTTPStatus(answer.status).phrase
+        data = self._connection.send(h11.Response(status_code=answer.status, reason=reason, headers=headers)) or b""
         data += self._connection.send(h11.Data(data=answer.body)) or b""
         data += self._connection.send(h11.EndOfMessage()) or b""
         self._writer.write(data)
