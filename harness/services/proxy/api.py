@@ -108,7 +108,7 @@ class Api:
         return Answer(status=204)
 
     async def _connections(self) -> Answer:
-        return _json(self._record.seen)
+        return _json(list(self._record.seen))
 
     # --- proxies ---
 
@@ -215,7 +215,7 @@ def _require(wanted: ProxyBody, where: str = "") -> None:
 def _parsed(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"bad request body: {error}") from None
 
 

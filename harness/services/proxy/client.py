@@ -126,11 +126,11 @@ class ProxyHandle:
 
     def __init__(self, server: Toxiproxy, name: str) -> None:
         self.name = name
-        self._server = server
+        self.server = server
         self._path = f"/proxies/{quote(name, safe='')}"
 
     def view(self) -> ProxyView:
-        return self._server.ask("GET", self._path, ProxyView)
+        return self.server.ask("GET", self._path, ProxyView)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -151,9 +151,9 @@ class ProxyHandle:
 
         `clients` (embedded proxy only) restricts it to connections from these: `address`, `address:port` or `:port`.
         """
-        if (clients or isinstance(toxic, ADDITIONAL)) and not self._server.is_embedded():
+        if (clients or isinstance(toxic, ADDITIONAL)) and not self.server.is_embedded():
             asked = "clients" if clients else f"the toxic {toxic.name}"
-            raise ToxiproxyError(f"{self._server.url} does not know {asked}: only the embedded proxy does")
+            raise ToxiproxyError(f"{self.server.url} does not know {asked}: only the embedded proxy does")
         body: dict[str, Any] = {
             "name": name,
             "type": toxic.name,
@@ -163,31 +163,31 @@ class ProxyHandle:
         }
         if clients:
             body["clients"] = list(clients)
-        return self._server.ask("POST", f"{self._path}/toxics", ToxicView, body).name
+        return self.server.ask("POST", f"{self._path}/toxics", ToxicView, body).name
 
     def update(self, name: str, toxic: Toxic, *, toxicity: float = 1.0) -> None:
         """Give a toxic other attributes; its type stays."""
         body = {"attributes": msgspec.to_builtins(toxic), "toxicity": toxicity}
-        self._server.ask("PATCH", self._toxic(name), ToxicView, body)
+        self.server.ask("PATCH", self._toxic(name), ToxicView, body)
 
     def remove(self, name: str) -> None:
         """Take a toxic away."""
-        self._server.tell("DELETE", self._toxic(name))
+        self.server.tell("DELETE", self._toxic(name))
 
     def enable(self) -> None:
         """Listen again, on the same address."""
-        self._server.ask("PATCH", self._path, ProxyView, {"enabled": True})
+        self.server.ask("PATCH", self._path, ProxyView, {"enabled": True})
 
     def disable(self) -> None:
         """Stop listening and close every connection."""
-        self._server.ask("PATCH", self._path, ProxyView, {"enabled": False})
+        self.server.ask("PATCH", self._path, ProxyView, {"enabled": False})
 
     def move(self, upstream: str) -> None:
         """Put another server behind it. Open connections are closed, the address stays."""
-        self._server.ask("PATCH", self._path, ProxyView, {"upstream": upstream})
+        self.server.ask("PATCH", self._path, ProxyView, {"upstream": upstream})
 
     def destroy(self) -> None:
-        self._server.tell("DELETE", self._path)
+        self.server.tell("DELETE", self._path)
 
     def _toxic(self, name: str) -> str:
         return f"{self._path}/toxics/{quote(name, safe='')}"

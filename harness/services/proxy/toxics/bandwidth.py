@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic, forever
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic, forever
 
 PIECE_SECONDS = 0.1
 
@@ -13,7 +13,7 @@ class Bandwidth(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "bandwidth"
 
-    rate: int = 0
+    rate: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         if self.rate <= 0:

@@ -2,11 +2,14 @@
 
 import asyncio
 from random import Random
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 KIBIBYTE = 1024
+
+# What an attribute may be; so it is in Toxiproxy.
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Chunk(Struct, frozen=True):

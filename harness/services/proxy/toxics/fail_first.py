@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic, pass_on
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic, pass_on
 
 
 class FailFirst(Toxic, frozen=True, kw_only=True):
@@ -10,7 +10,7 @@ class FailFirst(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "fail_first"
 
-    connections: int = 1
+    connections: Int64 = 1
 
     async def pipe(self, stub: Stub) -> None:
         if 0 < stub.ordinal <= self.connections:

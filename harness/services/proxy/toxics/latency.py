@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import KIBIBYTE, Stub, Toxic
+from harness.services.proxy.toxics.base import KIBIBYTE, Int64, Stub, Toxic
 
 
 class Latency(Toxic, frozen=True, kw_only=True):
@@ -15,8 +15,8 @@ class Latency(Toxic, frozen=True, kw_only=True):
     name: ClassVar[str] = "latency"
     BUFFER_BYTES: ClassVar[int] = 32 * KIBIBYTE * KIBIBYTE  # what is on the way is not the sender's business
 
-    latency: int = 0
-    jitter: int = 0
+    latency: Int64 = 0
+    jitter: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         loop = asyncio.get_running_loop()

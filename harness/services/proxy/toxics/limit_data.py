@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic
 
 
 class LimitData(Toxic, frozen=True, kw_only=True):
@@ -10,7 +10,7 @@ class LimitData(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "limit_data"
 
-    bytes: int = 0
+    bytes: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         while (chunk := await stub.receive()) is not None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic, pass_on
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic, pass_on
 
 
 class Reset(Toxic, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class Reset(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "reset"
 
-    delay: int = 0
+    delay: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         if stub.ordinal == 0:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic
 
 
 class ResetPeer(Toxic, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class ResetPeer(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "reset_peer"
 
-    timeout: int = 0
+    timeout: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         await stub.receive()

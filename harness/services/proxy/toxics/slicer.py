@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic
 
 
 class Slicer(Toxic, frozen=True, kw_only=True):
@@ -12,9 +12,9 @@ class Slicer(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "slicer"
 
-    average_size: int = 0
-    size_variation: int = 0
-    delay: int = 0
+    average_size: Int64 = 0
+    size_variation: Int64 = 0
+    delay: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         while (chunk := await stub.receive()) is not None:

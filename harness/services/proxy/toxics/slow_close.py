@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic, pass_on
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic, pass_on
 
 
 class SlowClose(Toxic, frozen=True, kw_only=True):
@@ -11,7 +11,7 @@ class SlowClose(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "slow_close"
 
-    delay: int = 0
+    delay: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         await pass_on(stub)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar
 
-from harness.services.proxy.toxics.base import Stub, Toxic
+from harness.services.proxy.toxics.base import Int64, Stub, Toxic
 
 
 class Timeout(Toxic, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class Timeout(Toxic, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "timeout"
 
-    timeout: int = 0
+    timeout: Int64 = 0
 
     async def pipe(self, stub: Stub) -> None:
         try:
