@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from msgspec import Struct
 
-from harness.services.proxy.link import Link, Outlet, Stage
+from harness.services.proxy.link import Link, Outlet, Place, Stage
 from harness.services.proxy.placed import Placed
 
 CONNECT_SECONDS_MAX = 30.0
@@ -51,7 +52,8 @@ class Peer(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self.link is not None:
             self.link.end()
-        return True  # it is closed when its link's other end says so
+        # Else it is closed when the link that writes to it ends.
+        return not self.outlet.is_half_closed
 
     def pause_writing(self) -> None:
         self.outlet.room.clear()
@@ -97,15 +99,16 @@ class Connection:
 
     # --- toxics ---
 
-    def add(self, placed: Placed, *, ordinal: int) -> None:
-        """`ordinal` as in `Stub`."""
+    def add(self, placed: Placed, *, ordinal: int, tally: Counter[str]) -> None:
+        """`ordinal` and `tally` as in `Stub`."""
         # Both directions draw from the same seed, so that a toxic that works both ways meets a connection or does not.
         seed = f"{self._owner.seed}/{placed.name}"
         draw = self._draws[placed.name] = Random(seed).random()  # noqa: S311 - chance that is to repeat
+        place = Place(ordinal=ordinal, tally=tally, memory={}, reset=self.reset)
         for direction in placed.directions if self._links else ():
             acts = self._acts(placed, draw)
             random = Random(f"{seed}/{direction}")  # noqa: S311
-            stage = Stage(placed.toxic, acts=acts, ordinal=ordinal, random=random, reset=self.reset)
+            stage = Stage(placed.toxic, acts=acts, place=place, direction=direction, random=random)
             self._links[direction].add(placed.name, stage)
 
     def update(self, placed: Placed) -> None:

@@ -6,10 +6,12 @@ Without toxics the source writes to the outlet itself, with no task in between. 
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from harness.services.proxy.toxics.base import Chunk, Toxic, pass_on
 
@@ -24,8 +26,8 @@ class Inlet(Protocol):
 
     def put(self, chunk: Chunk) -> None: ...
 
-    def end(self) -> None:
-        """The stream is over: FIN, after what was put in."""
+    def end(self, *, gently: bool = False) -> None:
+        """The stream is over: FIN, after what was put in; gently: and the other direction lives on."""
         ...
 
 
@@ -36,26 +38,43 @@ class Outlet:
         self._transport = transport
         self.room = asyncio.Event()
         self.room.set()
+        self.is_half_closed = False
 
     def put(self, chunk: Chunk) -> None:
         if not self._transport.is_closing():
             self._transport.write(chunk.data)
 
-    def end(self) -> None:
-        # The whole socket, as Toxiproxy does: a connection that is closed one way does not live on the other way.
-        self._transport.close()
+    def end(self, *, gently: bool = False) -> None:
+        if gently:
+            self.is_half_closed = True
+            self._transport.write_eof()
+        else:
+            # The whole socket, as Toxiproxy does: what is closed one way does not live on the other way.
+            self._transport.close()
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """What the stages of one toxic on one connection have in common; see `Stub`."""
+
+    ordinal: int
+    tally: Counter[str]
+    memory: dict[str, Any]
+    reset: Callable[[], None]
 
 
 class Stage:
     """One toxic's place in a link; see `Stub` for what toxics may rely on."""
 
-    def __init__(self, toxic: Toxic, *, acts: bool, ordinal: int, random: Random, reset: Callable[[], None]) -> None:
+    def __init__(self, toxic: Toxic, *, acts: bool, place: Place, direction: str, random: Random) -> None:
         """A stage that does not act (toxicity, another client) passes everything on."""
-        self.ordinal = ordinal
+        self.direction = direction
+        self.ordinal = place.ordinal
+        self.tally = place.tally
+        self.memory = place.memory
+        self.reset = place.reset
         self.random = random
         self.sent_bytes = 0
         self.dropped_bytes = 0
-        self.reset = reset
         self.room = asyncio.Event()
         self.room.set()
         self.closed = False
@@ -65,6 +84,7 @@ class Stage:
         self._inbox: deque[Chunk] = deque()
         self._inbox_bytes = 0
         self._ended = False
+        self._gently = False
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -94,7 +114,7 @@ class Stage:
             for chunk in self._inbox:
                 self.next.put(chunk)
             if self._ended:
-                self.next.end()
+                self.next.end(gently=self._gently)
         self._forget()
 
     def put(self, chunk: Chunk) -> None:
@@ -104,8 +124,9 @@ class Stage:
         self._count(len(chunk.data))
         self._arrived.set()
 
-    def end(self) -> None:
+    def end(self, *, gently: bool = False) -> None:
         self._ended = True
+        self._gently = gently
         self._arrived.set()
 
     # --- the toxic's side ---
@@ -117,6 +138,18 @@ class Stage:
             self._arrived.clear()
             await self._arrived.wait()
         return self._inbox[0]
+
+    async def more(self) -> bool:
+        while len(self._inbox) == 1:
+            if self._ended:
+                return False
+            self.room.set()  # also when what is here is long: what it waits for would never come otherwise
+            self._arrived.clear()
+            await self._arrived.wait()
+        first = self._inbox.popleft()
+        second = self._inbox.popleft()
+        self._inbox.appendleft(Chunk(first.data + second.data, second.at))
+        return True
 
     async def send(self, size: int | None = None) -> None:
         while not self.next.room.is_set():
@@ -136,11 +169,11 @@ class Stage:
         self._count(-size)
         self.dropped_bytes += size
 
-    def close(self) -> None:
+    def close(self, *, gently: bool = False) -> None:
         if not self.closed:
             self.closed = True
             self._forget()
-            self.next.end()
+            self.next.end(gently=gently or self._gently)
 
     # --- inside ---
 

@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 from harness.services.proxy.connection import Connection, Owner, Seen
@@ -37,7 +37,9 @@ class Proxy:
         self._record = record
         self._listener: asyncio.Server | None = None
         self._toxics: dict[str, Placed] = {}
-        self._met: dict[str, int] = {}  # connections that were opened under each toxic
+        self._tallies: dict[
+            str, Counter[str]
+        ] = {}  # of each toxic: the connections that were opened under it, and its own
         self._number = 0
         self._live: set[Connection] = set()
 
@@ -109,9 +111,9 @@ class Proxy:
         if placed.name in self._toxics:
             raise ApiError(409, "toxic already exists")
         self._toxics[placed.name] = placed
-        self._met[placed.name] = 0
+        tally = self._tallies[placed.name] = Counter()
         for connection in tuple(self._live):
-            connection.add(placed, ordinal=0)
+            connection.add(placed, ordinal=0, tally=tally)
 
     def update(self, placed: Placed) -> None:
         self._toxics[placed.name] = placed
@@ -151,8 +153,9 @@ class Proxy:
 
     def _joined(self, connection: Connection) -> None:
         for placed in self._toxics.values():
-            self._met[placed.name] += placed.meets(connection.seen.client)
-            connection.add(placed, ordinal=self._met[placed.name])
+            tally = self._tallies[placed.name]
+            tally["connections"] += placed.meets(connection.seen.client)
+            connection.add(placed, ordinal=tally["connections"], tally=tally)
 
 
 def split(address: str) -> tuple[str, int]:

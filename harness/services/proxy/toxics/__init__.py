@@ -9,6 +9,8 @@ from harness.services.proxy.toxics.limit_data import LimitData
 from harness.services.proxy.toxics.noop import Noop
 from harness.services.proxy.toxics.reset import Reset
 from harness.services.proxy.toxics.reset_peer import ResetPeer
+from harness.services.proxy.toxics.resp_cut_after import RespCutAfter
+from harness.services.proxy.toxics.resp_cut_before import RespCutBefore
 from harness.services.proxy.toxics.slicer import Slicer
 from harness.services.proxy.toxics.slow_close import SlowClose
 from harness.services.proxy.toxics.stall import Stall
@@ -26,6 +28,6 @@ TOXIPROXY: tuple[type[Toxic], ...] = (
     Timeout,
 )
 # What it lacks.
-ADDITIONAL: tuple[type[Toxic], ...] = (FailFirst, HalfOpen, Reset, Stall)
+ADDITIONAL: tuple[type[Toxic], ...] = (FailFirst, HalfOpen, Reset, RespCutAfter, RespCutBefore, Stall)
 
 CATALOGUE: dict[str, type[Toxic]] = {toxic.name: toxic for toxic in (*TOXIPROXY, *ADDITIONAL)}

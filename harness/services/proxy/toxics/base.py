@@ -1,8 +1,9 @@
 """What a toxic is, and what it sees of a connection."""
 
 import asyncio
+from collections import Counter
 from random import Random
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from msgspec import Meta, Struct
 
@@ -32,6 +33,21 @@ class Stub(Protocol):
         ...
 
     @property
+    def direction(self) -> str:
+        """Which way it carries: "upstream" or "downstream"."""
+        ...
+
+    @property
+    def tally(self) -> Counter[str]:
+        """What the toxic counts, over all its connections since it was added."""
+        ...
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What the toxic keeps of this connection, for both directions."""
+        ...
+
+    @property
     def random(self) -> Random:
         """Chance of this toxic on this connection alone: the same for the same seed, whatever else goes on."""
         ...
@@ -48,6 +64,10 @@ class Stub(Protocol):
         """The next bytes, or those not sent yet; None when the sender has closed."""
         ...
 
+    async def more(self) -> bool:
+        """Wait until there is more behind what was received, and join the two; False when the sender has closed."""
+        ...
+
     async def send(self, size: int | None = None) -> None:
         """Pass on the first `size` bytes of what was received, or all of it, when there is room for them."""
         ...
@@ -56,8 +76,12 @@ class Stub(Protocol):
         """Forget what was received."""
         ...
 
-    def close(self) -> None:
-        """End the stream here: the receiver sees FIN after all that was sent. So does returning from `pipe`."""
+    def close(self, *, gently: bool = False) -> None:
+        """End the stream here: the receiver sees FIN after all that was sent. So does returning from `pipe`.
+
+        The rest of the connection ends at once, unless `gently`: then when the receiver closes, so that what it still
+        has to say passes and what is under way to it is not lost.
+        """
         ...
 
     def reset(self) -> None:
