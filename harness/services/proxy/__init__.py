@@ -1,0 +1,1 @@
+"""The embedded fault proxy: TCP with toxics in between, controlled over Toxiproxy's HTTP API."""

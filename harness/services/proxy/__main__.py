@@ -1,0 +1,5 @@
+"""`python -m harness.services.proxy JSON`."""
+
+from harness.services.proxy.server import main
+
+main()
