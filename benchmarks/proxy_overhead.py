@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script, not a package
 """What a proxy costs: round trips of a small message on loopback, direct, embedded, and through Toxiproxy.
 
     python benchmarks/proxy_overhead.py [--rounds 2000]

@@ -106,6 +106,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     * `canaries`: jobs of the workload that are held back until the steps have been taken
     * `watched`: the subject's sidecars run beside its workers
+    * `proxied`: a fault proxy stands between the subject and its broker
     """
 
     scenario: str
@@ -117,6 +118,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     guarantees: tuple[str, ...]
     canaries: tuple[JobId, ...] = ()
     watched: bool = False
+    proxied: bool = False
     covers: tuple[str, ...] = ()
     bug: str = ""
     format_version: int = FORMAT_VERSION

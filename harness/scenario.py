@@ -40,6 +40,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
     * `profile`: "core" runs on every change; "full" is what takes longer, or varies what a core scenario has shown
     * `watched`: the subject's sidecars run too
+    * `proxied`: a fault proxy stands between the subject and its broker
     * `shape`: how this scenario's workers differ from the contract's
     """
 
@@ -50,6 +51,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     explore: Callable[[Contract, Workload, Random], Script]
     profile: str = CORE
     watched: bool = False
+    proxied: bool = False
     shape: Callable[[Worker], Worker] | None = None
 
     def plan(self, contract: Contract, *, seed: int, bug: str = "") -> Plan:
@@ -68,6 +70,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
             guarantees=tuple(name for name in self.guarantees if GIVEN.get(name, always)(contract)),
             canaries=canaries(contract, script) if script.steps else (),
             watched=self.watched,
+            proxied=self.proxied,
             covers=self.covers,
             bug=bug,
         )

@@ -25,6 +25,7 @@ class Capability(StrEnum):
     FREEZE_POOL_CHILD = "freeze-pool-child"
     STOP_WORKER = "stop-worker"
     RESTART_BROKER = "restart-broker"
+    SLOW_BROKER = "slow-broker"
     FEED_RAW_MESSAGE = "feed-raw-message"
     HIDE_TABLE = "hide-table"
     BLOCK_DIRECTORY = "block-directory"
@@ -197,6 +198,15 @@ class BrokerControl(Protocol):
         Returns once every worker that was connected is connected again, or has had its time to be.
         """
         ...
+
+    def slow_down(self, *, latency_milliseconds: int, jitter_milliseconds: int) -> None:
+        """Delay all that passes between the subject and the broker, each way; only where a proxy stands in between.
+
+        :raises SubjectError: none does
+        """
+        ...
+
+    def speed_up(self) -> None: ...
 
     def give_back_stranded(self) -> None:
         """Do what the broker would do once the visibility timeout of messages had passed whose connections are gone.

@@ -3,6 +3,7 @@
 from harness.scenario import Scenario
 from scenarios.backlog_of_a_dead_worker import BACKLOG_OF_A_DEAD_WORKER
 from scenarios.broker_restarted import BROKER_RESTARTED
+from scenarios.broker_slow import BROKER_SLOW
 from scenarios.dead_letter_store_down import DEAD_LETTER_STORE_AND_SPOOL_DOWN, DEAD_LETTER_STORE_DOWN
 from scenarios.delivered_twice import DELIVERED_TWICE
 from scenarios.delivered_twice_at_once import DELIVERED_TWICE_AT_ONCE, DELIVERED_TWICE_OVERTAKEN
@@ -62,6 +63,7 @@ CATALOGUE: tuple[Scenario, ...] = (
     DOWNSTREAM_DRIPS,
     FLOODED_BY_SLOW_JOBS,
     QUEUE_THAT_NOBODY_DRAINS,
+    BROKER_SLOW,
     *BROKER_RESTARTED,
 )
 

@@ -22,6 +22,7 @@ from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
 from harness.faults.silence import Silence
 from harness.faults.single import SingleFault
+from harness.faults.slow_broker import SlowBroker
 from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
 from harness.faults.together import Together
@@ -49,6 +50,7 @@ __all__ = [
     "ResetConnection",
     "RestartBroker",
     "Silence",
+    "SlowBroker",
     "StopDraining",
     "SubmitAgain",
     "Together",

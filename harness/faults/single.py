@@ -18,6 +18,7 @@ from harness.faults.refuse_connections import RefuseConnections
 from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
 from harness.faults.silence import Silence
+from harness.faults.slow_broker import SlowBroker
 from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
 
@@ -38,6 +39,7 @@ SingleFault: TypeAlias = (
     | ResetConnection
     | RestartBroker
     | Silence
+    | SlowBroker
     | StopDraining
     | SubmitAgain
 )

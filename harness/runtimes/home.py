@@ -28,7 +28,8 @@ _numbers = itertools.count(1)
 
 
 class Ports(Struct, frozen=True, kw_only=True):
-    broker: int
+    broker: int  # where the subject finds it
+    behind: int  # where it listens itself while the fault proxy stands on its port
     http: int
     smtp: int
 
@@ -172,7 +173,7 @@ def open_homes(session: Session, count: int) -> Iterator[tuple[LaneHome, ...]]:
     first = next(_numbers)
     with (
         session.lane(f"lanes-{first}") as shared,
-        claimed_ports(session.directory.parent, 3 * count) as claimed,
+        claimed_ports(session.directory.parent, 4 * count) as claimed,
     ):
         argv = [sys.executable, "-P", "-m", "harness.services.warm_ledger"]
         ledgers = start_forker(shared, argv, environment=dict(os.environ), cwd=shared.directory, log="ledgers.log")
@@ -183,13 +184,13 @@ def open_homes(session: Session, count: int) -> Iterator[tuple[LaneHome, ...]]:
                 scope = Lane(session, shared.directory / str(number + 1))
                 scope.directory.mkdir(mode=0o700)
                 scopes.append(scope)
-                broker, http, smtp = claimed[3 * number : 3 * number + 3]
+                broker, behind, http, smtp = claimed[4 * number : 4 * number + 4]
                 homes.append(
                     LaneHome(
                         session,
                         scope,
                         name=f"jobproof_{session.directory.name}_{first}_{number + 1}",
-                        ports=Ports(broker=broker, http=http, smtp=smtp),
+                        ports=Ports(broker=broker, behind=behind, http=http, smtp=smtp),
                         ledgers=ledgers,
                     )
                 )

@@ -6,6 +6,9 @@ from contextlib import suppress
 from harness.contract import Contract
 from harness.events import JobId
 from harness.runtimes.workers import GONE_SECONDS_MAX, LocalWorkers
+from harness.services.proxy.client import ProxyHandle
+from harness.services.proxy.toxics.latency import Latency
+from harness.system import SubjectError
 from harness.systems.celery.driver import CeleryDriver
 from harness.waiting import WaitedInVainError, wait_until
 
@@ -20,6 +23,7 @@ class LocalBroker:
         self.contract = contract
         self.driver = driver
         self.workers = workers
+        self.link: ProxyHandle | None = None  # where a fault proxy stands between the subject and the broker
 
     def restart(self, *, outage_seconds: float) -> tuple[JobId, ...]:
         jobs = self.driver.stop_broker()
@@ -33,6 +37,18 @@ class LocalBroker:
                     or_else="it did not come back",
                 )
         return jobs
+
+    def slow_down(self, *, latency_milliseconds: int, jitter_milliseconds: int) -> None:
+        if self.link is None:
+            raise SubjectError("no proxy stands between the subject and the broker")
+        toxic = Latency(latency=latency_milliseconds, jitter=jitter_milliseconds)
+        for stream in ("upstream", "downstream"):
+            self.link.add(toxic, name=f"slow_{stream}", stream=stream)
+
+    def speed_up(self) -> None:
+        if self.link is not None:
+            for stream in ("upstream", "downstream"):
+                self.link.remove(f"slow_{stream}")
 
     def give_back_stranded(self) -> None:
         clients = self.driver.stranded()

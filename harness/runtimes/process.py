@@ -20,6 +20,8 @@ from harness.runtimes.workers import LocalWorkers
 from harness.services.broker import Broker, BrokerServer, start_broker
 from harness.services.gate import Gate
 from harness.services.ledger import LedgerClient, Settings
+from harness.services.proxy.client import ProxyHandle, Toxiproxy
+from harness.services.proxy.server import Settings as ProxySettings
 from harness.session import HarnessError, Lane, Session
 from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Capability, PlannedJob
@@ -93,6 +95,8 @@ class LocalSystem:
     def start(self) -> None:
         """:raises SubjectError: the subject does not import, prepare, or become ready"""
         self._start_ledger()
+        if self.plan.proxied:
+            self.broker.link = self._start_proxy()
         is_warm = self.forker.ready(unless=self.home.directory)
         # A preparation may create what workers read when they start, so it comes before them; the imports of the
         # workers and of the agent would compete for the same cores anyway.
@@ -141,13 +145,33 @@ class LocalSystem:
             log="ledger.log",
             forker=forker,
         )
+        self._answer_of("ledger", pid)
+
+    def _start_proxy(self) -> ProxyHandle:
+        """Put the fault proxy on the port where the subject expects the broker."""
+        settings = ProxySettings(seed=self.plan.seed, origin=self.recorder.origin, gate=str(self.gate.path))
+        pid = self.lane.spawn(
+            [sys.executable, "-P", "-m", "harness.services.proxy", msgspec.json.encode(settings).decode()],
+            environment=dict(os.environ),
+            cwd=self.directory,
+            log="proxy.log",
+        )
+        port = self._answer_of("proxy", pid)["port"]
+        listen, upstream = (f"127.0.0.1:{each}" for each in (self.home.ports.broker, self.broker_server.port))
+        return Toxiproxy(f"http://127.0.0.1:{port}").create("broker", listen=listen, upstream=upstream)
+
+    def _answer_of(self, service: str, pid: int) -> dict[str, Any]:
+        """What a service of ours says once it is ready.
+
+        :raises HarnessError: it has ended
+        """
 
         def answered() -> dict[str, Any] | None:
             if status := self.lane.exit_of(pid):
-                raise HarnessError(f"the ledger ended with {status}: {tail(self.directory / 'ledger.log')}")
-            return self.gate.notice("ledger-ready", "ledger", within=0.05)
+                raise HarnessError(f"the {service} ended with {status}: {tail(self.directory / f'{service}.log')}")
+            return self.gate.notice(f"{service}-ready", service, within=0.05)
 
-        wait_until(answered, within=READY_SECONDS_MAX, or_else="the ledger was not ready")
+        return wait_until(answered, within=READY_SECONDS_MAX, or_else=f"the {service} was not ready")
 
     def _spawn_sidecar(self, sidecar: Sidecar) -> None:
         """A program like any other: nothing is known of when it is ready."""
@@ -247,7 +271,8 @@ def deploy(
             (home,) = stack.enter_context(open_homes(session, 1))
         home.make_ready()
         lane = stack.enter_context(session.lane(name))
-        broker = start_broker(lane, server, home.ports.broker)
+        port = home.ports.behind if plan.proxied else home.ports.broker
+        broker = start_broker(lane, server, port, home.ports.broker)
         system = LocalSystem(plan=plan, lane=lane, recorder=recorder, cwd=cwd, broker=broker, home=home)
         stack.callback(system.close)
         system.start()

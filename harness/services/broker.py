@@ -88,19 +88,23 @@ def _version(path: str) -> str | None:
 
 
 class Broker:
-    """One running server on a loopback port that is this lane's until the lane ends, across restarts."""
+    """One running server on a loopback port that is this lane's until the lane ends, across restarts.
 
-    def __init__(self, lane: Lane, server: BrokerServer, port: int) -> None:
+    `public_port` is where the subject finds it: another one where a proxy stands in between.
+    """
+
+    def __init__(self, lane: Lane, server: BrokerServer, port: int, public_port: int) -> None:
         self.lane = lane
         self.server = server
         self.port = port
+        self.public_port = public_port
         self.pid = 0
         # One command a time from many threads; timeouts, so that a dead broker is an error and not a hang.
         self.client = redis.Redis(host="127.0.0.1", port=port, socket_timeout=10, socket_connect_timeout=5)
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://127.0.0.1:{self.public_port}/0"
 
     def start(self) -> bool:
         """True once *our* server answers; False if it ended, as it does when the port is taken."""
@@ -166,12 +170,12 @@ class Broker:
             private.close()
 
 
-def start_broker(lane: Lane, server: BrokerServer, port: int) -> Broker:
+def start_broker(lane: Lane, server: BrokerServer, port: int, public_port: int = 0) -> Broker:
     """A started broker with its data in the lane's directory. The lane ends it.
 
     :raises HarnessError: it ended by itself, or does not answer
     """
-    broker = Broker(lane, server, port)
+    broker = Broker(lane, server, port, public_port or port)
     if not broker.start():
         raise HarnessError(f"the broker {server.path} ended on port {port}; see {lane.directory / 'broker.log'}")
     return broker

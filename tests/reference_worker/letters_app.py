@@ -9,8 +9,8 @@ from celery import Celery
 
 from reference_worker import dead_letters, settings
 from reference_worker.bugs import in_dead_letters
-from reference_worker.dead_letters.letter import DeadLetter
 from reference_worker.database import Database
+from reference_worker.dead_letters.letter import DeadLetter
 
 SETTINGS = settings.read()
 REQUEST = "reference_worker.dead_letters.request:DeadLetteringRequest"

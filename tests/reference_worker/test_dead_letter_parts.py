@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from harness.waiting import wait_until
+from reference_worker.database import Database
 from reference_worker.dead_letters.alert import Alert
 from reference_worker.dead_letters.letter import DeadLetter, of_raw_item
 from reference_worker.dead_letters.spool import Spool
 from reference_worker.dead_letters.table import Table
-from reference_worker.database import Database
 
 LETTER = of_raw_item(b"\x00\xff", queue="billing", reason="no envelope")
 

@@ -23,6 +23,7 @@ from harness.faults import (
     RefuseConnections,
     ResetConnection,
     RestartBroker,
+    SlowBroker,
     StopDraining,
     Together,
 )
@@ -130,6 +131,12 @@ class Lane:
         self.done.append(f"restart broker, {outage_seconds:g} s")
         return ()
 
+    def slow_down(self, *, latency_milliseconds: int, jitter_milliseconds: int) -> None:
+        self.done.append(f"slow down by {latency_milliseconds} ± {jitter_milliseconds} ms")
+
+    def speed_up(self) -> None:
+        self.done.append("speed up")
+
     def give_back_stranded(self) -> None:
         self.done.append("give back")
 
@@ -190,6 +197,7 @@ def test_a_rule_of_the_downstream_has_landed_once_a_request_has_met_it_and_is_li
         RefuseConnections(job="job-1"),
         StopDraining(queue="q"),
         HideDeadLetters(jobs=("poison-1",)),
+        SlowBroker(latency_milliseconds=9),
     ],
     ids=lambda fault: type(fault).__name__,
 )
@@ -233,6 +241,7 @@ def test_when_one_of_several_faults_cannot_strike_those_before_it_are_healed() -
         (Deploy(grace_seconds=2), ["terminate main", "finish after 2 s"]),
         (StopDraining(queue="q"), ["stop q", "recover"]),
         (RestartBroker(outage_seconds=0.5), ["restart broker, 0.5 s", "give back"]),
+        (SlowBroker(latency_milliseconds=9, jitter_milliseconds=1), ["slow down by 9 ± 1 ms", "speed up"]),
         (HideDeadLetters(jobs=()), ["hide", "show"]),
         (HideDeadLetters(jobs=(), spool_too=True), ["hide", "block", "unblock", "show"]),
     ],
