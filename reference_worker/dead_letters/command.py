@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import click
+import redis
 import sqlalchemy as sa
+from kombu.exceptions import OperationalError
 
 from reference_worker.dead_letters.letter import DeadLetter
 from reference_worker.dead_letters.office import Office
@@ -72,10 +74,10 @@ def show(message_id: str, form: str) -> None:
 
 
 @dead_letters.command("replay")
-@click.argument("message_id", metavar="ID", required=False)
+@click.argument("message_id", metavar="[ID]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every letter that was not replayed since it was given up.")
 def replay_(message_id: str | None, everything: bool) -> None:
-    """Publish a letter's message again, as it was delivered, with retries at 0 and without expiry."""
+    """Publish a letter's message again, as it was delivered, with retries at 0 and no eta or expiry."""
     if (message_id is None) == (not everything):
         raise click.UsageError("name one ID, or --all")
     with _office() as (app, office):
@@ -123,7 +125,7 @@ def _office() -> Iterator[tuple[Any, Office]]:
         yield app, app.reference_letters
     except (sa.exc.SQLAlchemyError, OSError) as error:
         raise click.ClickException(visible(f"{type(error).__name__}: {error}".partition("\n")[0])) from error
-    except app.connection_for_write().connection_errors as error:
+    except (OperationalError, redis.RedisError) as error:
         raise click.ClickException(visible(f"the broker cannot be reached: {error}".partition("\n")[0])) from error
 
 

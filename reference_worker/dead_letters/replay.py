@@ -12,7 +12,7 @@ class NotReplayableError(Exception):
 
 
 def replay(app: Any, table: Table, letter: DeadLetter) -> None:
-    """Publish the message as it was delivered, with its budget of retries and no expiry, then mark the letter.
+    """Publish the message as it was delivered, with its budget of retries and no eta or expiry, then mark the letter.
 
     A crash in between publishes twice, which idempotent jobs absorb; the other order could lose the message.
 

@@ -24,7 +24,7 @@ from reference_worker.dead_letters.table import Table
 from reference_worker.dead_letters.transport import PARKED_KEY
 
 ROOT = Path(__file__).parent.parent.parent
-SECONDS = 8.0
+SECONDS = 15.0
 QUEUE = "letters"
 
 
@@ -84,14 +84,14 @@ class Scene:
     def log(self) -> str:
         return (self.directory / "worker.log").read_text(errors="replace")
 
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def command(self, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-P", "-m", "reference_worker", *words],
             cwd=self.directory,
-            env=self.environment,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=30,
             check=False,
         )
 

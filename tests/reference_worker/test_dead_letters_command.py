@@ -73,3 +73,11 @@ def test_a_replayed_message_is_the_one_that_was_delivered_with_its_retries_back(
     assert after.body == before.body
     assert after.attempts == 1
     assert after.first_given_up_at == before.first_given_up_at
+
+
+def test_a_broker_that_is_away_is_one_line_and_the_letter_stays_dead(stage: Scene) -> None:
+    ran = stage.command("dead-letters", "replay", "m2", REFERENCE_WORKER_BROKER_URL="redis://127.0.0.1:1/0")
+    assert ran.returncode == 1
+    assert len(ran.stderr.splitlines()) == 1
+    assert "broker cannot be reached" in ran.stderr
+    assert stage.letter("m2").replayed_at is None
