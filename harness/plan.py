@@ -32,13 +32,15 @@ class AtCrashPoint(Struct, frozen=True, tag="at-crash-point", kw_only=True):
 
 
 class AfterJob(Struct, frozen=True, tag="after-job", kw_only=True):
-    """When every message of a job has been acknowledged."""
+    """When every message of a job has been acknowledged; with a patience, after that long at the latest."""
 
     job: JobId
+    patience_seconds: float = 0.0
 
     @property
     def sentence(self) -> str:
-        return f"after {self.job} was acknowledged"
+        at_the_latest = f", or {self.patience_seconds:g} s later if it was not" if self.patience_seconds else ""
+        return f"after {self.job} was acknowledged{at_the_latest}"
 
 
 class AfterWorkload(Struct, frozen=True, tag="after-workload", kw_only=True):
@@ -79,8 +81,18 @@ class AfterSeconds(Struct, frozen=True, tag="after-seconds", kw_only=True):
         return f"after {self.seconds:g} s"
 
 
+class AfterStep(Struct, frozen=True, tag="after-step", kw_only=True):
+    """When another step of the plan, by its index, has been taken and, if it heals at once, healed."""
+
+    step: int
+
+    @property
+    def sentence(self) -> str:
+        return f"after step {self.step + 1}"
+
+
 Trigger: TypeAlias = AtStart | AtCrashPoint | AfterJob | AfterWorkload
-Until: TypeAlias = AfterJob | AfterAttempt | AfterAlert | AfterSeconds
+Until: TypeAlias = AfterJob | AfterAttempt | AfterAlert | AfterSeconds | AfterStep
 
 STRUCK, DRAINED = "struck", "drained"
 

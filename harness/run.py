@@ -34,6 +34,7 @@ from harness.plan import (
     AfterAttempt,
     AfterJob,
     AfterSeconds,
+    AfterStep,
     AfterWorkload,
     AtCrashPoint,
     AtStart,
@@ -120,7 +121,7 @@ class _Run:
             if isinstance(step.when, AtCrashPoint) and step.when.job in waiting:
                 self.system.messages.enqueue(waiting.pop(step.when.job))
             self._take(number, step, arms.get(number))
-            self._heal_what_ends_by_itself()
+            self._heal_what_ends_by_itself(number)
         self._send_canaries()
         self._drain()
         # What lasts until all is over is healed before what is left is read: nothing moves any more.
@@ -155,8 +156,9 @@ class _Run:
                     self._strike(number, step, arrival)
                 finally:
                     arm.release()
-            case AfterJob(job=job):
-                if not self.system.messages.wait_acknowledged(job, within=TRIGGER_SECONDS_MAX):
+            case AfterJob(job=job, patience_seconds=patience):
+                acknowledged = self.system.messages.wait_acknowledged(job, within=patience or TRIGGER_SECONDS_MAX)
+                if not acknowledged and not patience:
                     self._missed(number, step, f"{job} was not acknowledged within {TRIGGER_SECONDS_MAX:g} s")
                     return
                 self._strike(number, step, None)
@@ -173,13 +175,17 @@ class _Run:
     def _sent(self) -> list[JobId]:
         return [job.job for job in self.plan.workload if job.job not in self.plan.canaries]
 
-    def _heal_what_ends_by_itself(self) -> None:
-        """Each fault that is in force until something has come, once it has, or once it has been waited for in vain."""
+    def _heal_what_ends_by_itself(self, taken: int = -1) -> None:
+        """Each fault that is in force until something has come, once it has, or once it has been waited for in vain.
+
+        `taken` is the step that has just been taken, which others may have waited for.
+        """
         for number, step, evidence, stack in self.late_heals.copy():
-            if not isinstance(step.until, str):
-                self._await(step.until)
-                self.late_heals.remove((number, step, evidence, stack))
-                self._heal(number, step, evidence, stack)
+            if isinstance(step.until, str) or (isinstance(step.until, AfterStep) and step.until.step != taken):
+                continue
+            self._await(step.until)
+            self.late_heals.remove((number, step, evidence, stack))
+            self._heal(number, step, evidence, stack)
 
     def _await(self, until: Until) -> None:
         match until:
@@ -191,6 +197,8 @@ class _Run:
                 self.system.messages.wait_alert(queue, within=TRIGGER_SECONDS_MAX)
             case AfterSeconds(seconds=seconds):
                 threading.Event().wait(seconds)  # how long it lasts is what the fault is about
+            case AfterStep():
+                return  # it has been taken
 
     def _strike(self, number: int, step: Step, arrival: Arrival | None) -> None:
         """Enter the fault; heal it at once, or remember it for when all is over."""

@@ -177,8 +177,8 @@ class Workers(Protocol):
         """Once the terminated worker has ended, or been killed with its group after the grace, start a new one."""
         ...
 
-    def stop_serving(self, queue: str) -> tuple[str, ...]:
-        """Kill every worker that serves the queue; `recover` starts them again. What was hit, in words.
+    def stop_serving(self, queue: str) -> Impact:
+        """Kill every worker that serves the queue; `recover` starts them again.
 
         :raises SubjectError: no worker of the contract serves it
         """

@@ -28,8 +28,8 @@ class StopDraining(Struct, frozen=True, tag="stop-draining", kw_only=True):
         hit = system.workers.stop_serving(self.queue)
 
         def evidence() -> Impact | None:
-            jobs = system.messages.waiting(self.queue)
-            return Impact(targets=hit, jobs=jobs) if jobs else None
+            jobs = tuple(dict.fromkeys((*hit.jobs, *system.messages.waiting(self.queue))))
+            return Impact(targets=hit.targets, jobs=jobs) if jobs else None
 
         try:
             yield evidence

@@ -289,11 +289,15 @@ class LocalWorkers:
         node.down = True
         self.recover()
 
-    def stop_serving(self, queue: str) -> tuple[str, ...]:
+    def stop_serving(self, queue: str) -> Impact:
         serving = [node for node in self.nodes.values() if queue in node.worker.queues]
         if not serving:
             raise SubjectError(f"no worker of the contract says that it serves queue {queue!r}")
-        return tuple(hit for node in serving for hit in self._kill_whole(node, Target.GROUP).targets)
+        impacts = [self._kill_whole(node, Target.GROUP) for node in serving]
+        return Impact(
+            targets=tuple(target for impact in impacts for target in impact.targets),
+            jobs=tuple(dict.fromkeys(job for impact in impacts for job in impact.jobs)),
+        )
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -123,9 +123,9 @@ class Lane:
     def finish_termination(self, *, grace_seconds: float) -> None:
         self.done.append(f"finish after {grace_seconds:g} s")
 
-    def stop_serving(self, queue: str) -> tuple[str, ...]:
+    def stop_serving(self, queue: str) -> Impact:
         self.done.append(f"stop {queue}")
-        return ("group",)
+        return Impact(targets=("group",), jobs=())
 
     def restart(self, *, outage_seconds: float) -> tuple[str, ...]:
         self.done.append(f"restart broker, {outage_seconds:g} s")

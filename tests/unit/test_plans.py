@@ -39,6 +39,7 @@ from harness.plan import (
     AfterAttempt,
     AfterJob,
     AfterSeconds,
+    AfterStep,
     AfterWorkload,
     AtCrashPoint,
     AtStart,
@@ -232,7 +233,15 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
 
 @pytest.mark.parametrize(
     "until",
-    ["struck", "drained", AfterJob(job="j"), AfterAttempt(job="j"), AfterAlert(queue="q"), AfterSeconds(seconds=1.5)],
+    [
+        "struck",
+        "drained",
+        AfterJob(job="j"),
+        AfterAttempt(job="j"),
+        AfterAlert(queue="q"),
+        AfterSeconds(seconds=1.5),
+        AfterStep(step=1),
+    ],
 )
 def test_until_when_a_fault_lasts_can_be_stored_in_a_step(until: Any) -> None:
     step = Step(when=AtStart(), fault=FreezeWorker(), until=until)
