@@ -17,7 +17,8 @@ metadata = sa.MetaData()
 # The database cannot be reached, is locked, or takes too long: it says nothing about the job.
 DOWN = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
-_BUSY_SECONDS = 5
+# Below every soft limit: while the driver of SQLite waits, no signal is heard.
+_BUSY_SECONDS = 2
 _CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 10
 

@@ -107,10 +107,20 @@ class World:
         self.producer = Celery(broker=self.environment["REFERENCE_WORKER_BROKER_URL"], set_as_current=False)
         self.ends.callback(self.producer.close)
 
-    def start_worker(self, name: str, *queues: str, **settings: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, name: str, *queues: str, concurrency: int = 2, **settings: str) -> subprocess.Popen[bytes]:
         """A worker that is ready, in a process group of its own."""
         log = self.directory / f"{name}.log"
-        words = ["-A", "reference_worker.app", "worker", "-Q", ",".join(queues), "-c", "2", "-n", f"{name}@test"]
+        words = [
+            "-A",
+            "reference_worker.app",
+            "worker",
+            "-Q",
+            ",".join(queues),
+            "-c",
+            str(concurrency),
+            "-n",
+            f"{name}@test",
+        ]
         quick = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
         given = {f"REFERENCE_WORKER_{key.upper()}": value for key, value in settings.items()}
         with log.open("wb") as out:

@@ -43,4 +43,4 @@ def test_a_database_that_is_not_there_is_told_as_down() -> None:
 def test_a_statement_of_postgresql_does_not_take_for_ever(postgres_url: str) -> None:
     with Database(postgres_url).reading() as connection:
         assert connection.scalar(sa.text("SHOW statement_timeout")) == "10s"
-        assert connection.scalar(sa.text("SHOW lock_timeout")) == "5s"
+        assert connection.scalar(sa.text("SHOW lock_timeout")) == "2s"

@@ -112,7 +112,8 @@ def test_an_export_whose_worker_was_killed_is_taken_over_and_its_late_upload_is_
 
 
 def test_who_was_frozen_and_wakes_up_is_fenced_off_and_ends_quietly(world: World) -> None:
-    first = world.start_worker("first", "exports")
+    # With its only slot taken it asks the broker for nothing: a frozen worker would swallow what it had asked for.
+    first = world.start_worker("first", "exports", concurrency=1, client_timeout_seconds="60")
     world.downstream.hold = "HEAD /v1/exports"
     world.submit("generate_export", queue="exports", export_id="exp-1")
     world.wait(world.downstream.holding.is_set, "the storage was not asked")
