@@ -101,6 +101,9 @@ class Effect(Value, frozen=True, kw_only=True):
         return label == self.request
 
 
+_TOLD_SECONDS = ("patience_seconds", "outage_seconds_max", "hard_limit_seconds")
+
+
 class Poison(Value, frozen=True, kw_only=True):
     """Arguments that the task takes and with which it can never be done; `kind` says in a few words why."""
 
@@ -124,6 +127,8 @@ class Task(Value, frozen=True, kw_only=True):
       queue of its own
     * `isolated_wait_seconds_max`: the same bound while other queues are flooded and this one is not; None: not promised
     * `patience_seconds`: how long its client waits for a downstream; 0: not told
+    * `outage_seconds_max`: how long its downstream may refuse every connection, without the job being given up; 0: not
+      told
     * `hard_limit_seconds`: after how long the worker kills a body; 0: not told
     * `poisons`: inputs that can never be done
     """
@@ -141,6 +146,7 @@ class Task(Value, frozen=True, kw_only=True):
     queue: str = ""
     isolated_wait_seconds_max: float | None = None
     patience_seconds: float = 0.0
+    outage_seconds_max: float = 0.0
     hard_limit_seconds: float = 0.0
     poisons: tuple[Poison, ...] = ()
 
@@ -161,7 +167,7 @@ class Task(Value, frozen=True, kw_only=True):
                 f"it must be above 0 and below {WAIT_SECONDS_LIMIT}"
             )
         # 20 and 20.0 are the same bound, and must have the same digest before and after they were stored.
-        for bound in ("wait_seconds_max", "isolated_wait_seconds_max", "patience_seconds", "hard_limit_seconds"):
+        for bound in ("wait_seconds_max", "isolated_wait_seconds_max", *_TOLD_SECONDS):
             if (seconds := getattr(self, bound)) is not None:
                 force_setattr(self, bound, float(seconds))
         identities = [self.identity_of(arguments) for arguments in self.inputs]

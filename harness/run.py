@@ -55,6 +55,8 @@ from harness.waiting import WaitedInVainError, wait_until
 TRIGGER_SECONDS_MAX = 20.0
 # Beyond the longest legal wait of a contract: what a pool needs to notice a dead child (5 s) and a worker to boot.
 DRAIN_SLACK_SECONDS = 15.0
+# So that a record reaches beyond the time by which an alert has to be taken back.
+ALERT_SLACK_SECONDS = 1.0
 NEMESIS = "nemesis"
 
 
@@ -124,6 +126,9 @@ class _Run:
             self._heal_what_ends_by_itself(number)
         self._send_canaries()
         self._drain()
+        if self.plan.watched and self.plan.contract.alerts is not None:
+            seconds = self.plan.contract.alerts.clears_within_seconds + ALERT_SLACK_SECONDS
+            self.system.messages.wait_alerts_cleared(within=seconds)
         # What lasts until all is over is healed before what is left is read: nothing moves any more.
         for number, step, evidence, stack in reversed(self.late_heals):
             self._heal(number, step, evidence, stack)

@@ -123,6 +123,10 @@ class Messages(Protocol):
         """Until the subject has told that an alert for the queue is firing; False if it has not in time."""
         ...
 
+    def wait_alerts_cleared(self, *, within: float) -> bool:
+        """Until the subject has taken back every alert that it has told of; False if it has not in time."""
+        ...
+
     def double(self, job: JobId) -> None:
         """Queue the job's message once more, byte for byte.
 

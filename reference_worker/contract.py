@@ -49,11 +49,11 @@ CONTRACT = Contract(
         # The same steps as in production, faster: every wait is a fraction of its default in settings.py, and they
         # keep their order.
         "REFERENCE_WORKER_CLIENT_TIMEOUT_SECONDS": "1",
-        "REFERENCE_WORKER_UPLOAD_TIMEOUT_SECONDS": "3",
+        "REFERENCE_WORKER_UPLOAD_TIMEOUT_SECONDS": "1.5",
         "REFERENCE_WORKER_SOFT_LIMIT_SECONDS": "3",
         "REFERENCE_WORKER_HARD_LIMIT_SECONDS": "5",
-        "REFERENCE_WORKER_EXPORT_SOFT_LIMIT_SECONDS": "6",
-        "REFERENCE_WORKER_EXPORT_HARD_LIMIT_SECONDS": "8",
+        "REFERENCE_WORKER_EXPORT_SOFT_LIMIT_SECONDS": "4",
+        "REFERENCE_WORKER_EXPORT_HARD_LIMIT_SECONDS": "6",
         "REFERENCE_WORKER_CLAIM_SECONDS": "10",
         "REFERENCE_WORKER_BACKOFF_SECONDS": "0.05",
         "REFERENCE_WORKER_POSTPONE_SECONDS": "0.2",
@@ -99,6 +99,7 @@ CONTRACT = Contract(
             wait_seconds_max=12.0,
             isolated_wait_seconds_max=2.5,
             patience_seconds=1.0,
+            outage_seconds_max=1.0,  # five backoffs, at their shortest, take 1.16
             hard_limit_seconds=5.0,
         ),
         Task(
@@ -115,6 +116,7 @@ CONTRACT = Contract(
             wait_seconds_max=12.0,  # five silences and their backoffs take seven
             isolated_wait_seconds_max=2.5,
             patience_seconds=1.0,
+            outage_seconds_max=1.0,  # five backoffs, at their shortest, take 1.16
             hard_limit_seconds=5.0,
         ),
         Task(
@@ -133,6 +135,7 @@ CONTRACT = Contract(
             attempts_max=1 + _RETRIES + _LOSSES,
             wait_seconds_max=12.0,
             patience_seconds=1.0,
+            outage_seconds_max=1.0,  # five backoffs, at their shortest, take 1.16
             hard_limit_seconds=5.0,
         ),
         Task(
@@ -148,6 +151,7 @@ CONTRACT = Contract(
             attempts_max=1 + _RETRIES + _LOSSES,
             wait_seconds_max=12.0,
             patience_seconds=1.0,
+            outage_seconds_max=1.0,  # five backoffs, at their shortest, take 1.16
             hard_limit_seconds=5.0,
         ),
         Task(
@@ -161,9 +165,10 @@ CONTRACT = Contract(
             retries_max=_RETRIES,
             worker_losses_max=_LOSSES,
             attempts_max=1 + _RETRIES + _LOSSES,
-            wait_seconds_max=30.0,  # five silences of an upload and their backoffs take twenty
-            patience_seconds=3.0,
-            hard_limit_seconds=8.0,
+            wait_seconds_max=20.0,  # five silences of an upload and their backoffs take nine
+            patience_seconds=1.5,
+            outage_seconds_max=1.0,  # five backoffs, at their shortest, take 1.16
+            hard_limit_seconds=6.0,
             poisons=(Poison(kind="unpicklable exception", arguments={"export_id": "exp-unknown-format"}),),
         ),
     ),
@@ -289,16 +294,17 @@ CONTRACT = Contract(
         _bug(
             "retry-without-backoff",
             "tried again at once: all retries are used up before the downstream is back",
-            "same-outcome",
-            ("downstream-refuses",),
             "dead-letters-exact",
+            ("downstream-refuses",),
+            "same-outcome",
         ),
         _bug(
             "attempts-forgotten",
             "how often a job took its worker with it is forgotten: it comes back for ever",
-            "attempts-bounded",
-            ("job-that-kills-its-worker",),
             "dead-letters-exact",
+            ("job-that-kills-its-worker",),
+            "same-outcome",
+            "attempts-bounded",
         ),
         _bug(
             "no-reconnect",
@@ -325,7 +331,7 @@ CONTRACT = Contract(
             "outbox-outside-transaction",
             "paid is committed first, and the event that is owed only afterwards: a crash in between owes nothing",
             "nothing-lost",
-            _KILLS,
+            ("killed-before-a-later-effect",),
             "same-outcome",
         ),
         _bug(

@@ -23,6 +23,7 @@ from scenarios.job_that_always_fails import JOB_THAT_ALWAYS_FAILS
 from scenarios.job_that_can_never_be_done import JOB_THAT_CAN_NEVER_BE_DONE
 from scenarios.job_that_kills_its_worker import JOB_THAT_KILLS_ITS_CHILD, JOB_THAT_KILLS_ITS_WORKER
 from scenarios.job_with_wrong_arguments import JOB_WITH_WRONG_ARGUMENTS
+from scenarios.killed_before_a_later_effect import KILLED_BEFORE_A_LATER_EFFECT
 from scenarios.killed_between_effect_and_record import KILLED_BETWEEN_EFFECT_AND_RECORD
 from scenarios.poisoned_messages import POISONED_MESSAGES
 from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
@@ -35,6 +36,7 @@ CATALOGUE: tuple[Scenario, ...] = (
     WORKER_KILLED_MAIN,
     WORKER_KILLED_GROUP,
     KILLED_BETWEEN_EFFECT_AND_RECORD,
+    KILLED_BEFORE_A_LATER_EFFECT,
     BACKLOG_OF_A_DEAD_WORKER,
     FROZEN_PAST_THE_VISIBILITY_TIMEOUT,
     DEPLOY_WITH_TIME,

@@ -3,25 +3,32 @@ from random import Random
 from harness.checkers import GUARANTEES
 from harness.contract import Contract
 from harness.faults import RefuseConnections
-from harness.plan import AfterAttempt, AtStart, Step
-from harness.scenario import Scenario, Script, Workload, budgets
+from harness.plan import AfterAttempt, AfterSeconds, AtStart, Step, Until
+from harness.scenario import Scenario, Script, Workload, budgets, task_of
 
 
 def explore(contract: Contract, workload: Workload, random: Random) -> Script:
-    """Only tasks that try again can get through it, so only their jobs are enqueued."""
+    """For as long as every task says that it can take; where none says so, until one attempt has met it.
+
+    Only tasks that try again can get through it, so only their jobs are enqueued.
+    """
     able = budgets(contract, workload)
     jobs = tuple(job for job in workload if job.job in able)
+    told = {job.job: task_of(contract, job).outage_seconds_max for job in jobs}
+    if any(told.values()):
+        jobs = tuple(job for job in jobs if told[job.job])
     if not jobs:
         return Script(workload=workload, steps=())
     job = random.choice(jobs).job
-    step = Step(when=AtStart(), fault=RefuseConnections(job=job), until=AfterAttempt(job=job))
-    return Script(workload=jobs, steps=(step,))
+    longest = min(told[each.job] for each in jobs)
+    until: Until = AfterSeconds(seconds=longest) if longest else AfterAttempt(job=job)
+    return Script(workload=jobs, steps=(Step(when=AtStart(), fault=RefuseConnections(job=job), until=until),))
 
 
 DOWNSTREAM_REFUSES = Scenario(
     name="downstream-refuses",
-    story="The downstream refuses every connection until a job has met it, and then works.",
-    covers=("F57",),
+    story="The downstream refuses every connection for a while, and then works.",
+    covers=("F57", "F83"),
     guarantees=GUARANTEES,
     explore=explore,
 )

@@ -9,7 +9,7 @@ from harness.scenario import Scenario, Script, Workload, budgets, victims
 
 def explore(contract: Contract, workload: Workload, random: Random) -> Script:
     steps = tuple(
-        Step(when=AtStart(), fault=Silence(job=job, times=min(retries, 2)), until=DRAINED)
+        Step(when=AtStart(), fault=Silence(job=job, times=retries), until=DRAINED)
         for job, retries in budgets(contract, victims(workload, random)).items()
     )
     return Script(workload=workload, steps=steps)
@@ -17,7 +17,7 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
 
 DOWNSTREAM_SILENT = Scenario(
     name="downstream-silent",
-    story="The downstream takes a job's requests and never answers, twice.",
+    story="The downstream takes a job's requests and never answers, as often as the job has retries.",
     covers=("F53",),
     guarantees=GUARANTEES,
     explore=explore,

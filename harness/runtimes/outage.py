@@ -29,14 +29,13 @@ class LocalBroker:
         jobs = self.driver.stop_broker()
         threading.Event().wait(outage_seconds)  # how long it is away is what the fault is about
         self.driver.start_broker()
-        for pids in self.workers.pids().values():
-            with suppress(WaitedInVainError):
-                wait_until(
-                    lambda pids=pids: self.driver.connected(pids),  # type: ignore[misc]
-                    within=RECONNECT_SECONDS_MAX,
-                    or_else="it did not come back",
-                )
+        with suppress(WaitedInVainError):
+            wait_until(self._all_connected, within=RECONNECT_SECONDS_MAX, or_else="some worker did not come back")
         return jobs
+
+    def _all_connected(self) -> bool:
+        """Of the workers that are up: one that has ended will not come back."""
+        return all(self.driver.connected(pids) for pids in self.workers.pids().values())
 
     def slow_down(self, *, latency_milliseconds: int, jitter_milliseconds: int) -> None:
         if self.link is None:

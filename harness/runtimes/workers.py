@@ -76,8 +76,9 @@ class LocalWorkers:
         """Of each worker that is up its main process and all below it, by name."""
         found = {}
         for name, node in self.nodes.items():
-            with suppress(psutil.Error):
-                found[name] = [process.pid for process in self._tree(node)]
+            if self.lane.exit_of(node.pid) is None:
+                with suppress(psutil.Error):
+                    found[name] = [process.pid for process in self._tree(node)]
         return found
 
     def _spawn(self, node: Node) -> None:
@@ -136,7 +137,10 @@ class LocalWorkers:
         if not doomed:
             raise SubjectError("it is not known which pool child runs the job: the probe did not see its body begin")
         doomed += doomed[0].children(recursive=True)
-        clients = self.driver.connections_of([process.pid for process in doomed])
+        dying = {process.pid for process in doomed}
+        # A child that was forked late has inherited its main process's connections: those do not die with it.
+        shared = self.driver.connections_of([each.pid for each in self._tree(node) if each.pid not in dying])
+        clients = self.driver.connections_of(list(dying)) - shared
         os.kill(doomed[0].pid, signal.SIGKILL)
         self._await_gone(node, doomed, clients)
         return Impact(targets=(f"pool child {child} of worker {node.worker.name!r}",), jobs=arrived)

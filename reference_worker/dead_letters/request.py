@@ -70,21 +70,23 @@ class DeadLetteringRequest(Request):
                 exc_info, send_failed_event=send_failed_event, return_ok=return_ok
             )
 
-        if isinstance(error, _NOT_GIVEN_UP) or (isinstance(error, TimeLimitExceeded) and self._is_counted()):
+        if isinstance(error, _NOT_GIVEN_UP) or (isinstance(error, TimeLimitExceeded) and self._has_ended()):
             return finish()
         self._set_aside(f"{type(error).__name__}: {_text(error)}", finish)
         return None
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
-        """A body that the hard limit has killed is a lost one where those are counted, and its message comes back.
+        """The last resort: what has reached it has ignored its soft limit, and is given up.
 
-        Another worker may have done the job meanwhile, as when this one stood still for longer than any limit.
+        Unless another delivery has ended the job meanwhile, as when this worker stood still for longer than any limit.
         """
 
         def finish() -> Any:
+            if not soft and self._is_counted():
+                self.app.reference_deliveries.close(self._identity())  # given up: the books are closed, too
             return super(DeadLetteringRequest, self).on_timeout(soft, timeout)
 
-        if soft or self._is_counted():
+        if soft or self._has_ended():
             return finish()
         self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish)
         return None
@@ -94,6 +96,16 @@ class DeadLetteringRequest(Request):
 
     def _identity(self) -> Any:
         return self._task.identity_of(self.args, self.kwargs)
+
+    def _has_ended(self) -> bool:
+        """Whether another delivery of this message has ended the job: then nothing is left of it in the books."""
+        if not self._is_counted():
+            return False
+        try:
+            return int(self.app.reference_deliveries.losses(self._identity(), message_id=str(self.id))) == 0
+        except Exception as error:  # it is not known, so it is not lost sight of
+            _log.warning("whether %r has ended is unknown: %s", self.id, type(error).__name__)
+            return False
 
     def _is_counted(self) -> bool:
         """Whether bodies of this task that do not come back are counted, and the job is given up for them."""

@@ -34,8 +34,6 @@ class Job(Task):
 
     abstract = True
     max_retries = SETTINGS.retries_max
-    # What the hard limit has killed is delivered again; `deliveries` bounds how often.
-    acks_on_timeout = False
     Request = "reference_worker.dead_letters.request:DeadLetteringRequest"
 
     def identity_of(self, args: Any, kwargs: Any) -> str:

@@ -240,13 +240,21 @@ class CeleryDriver:
         alerts = self.contract.alerts
         if alerts is not None and request.label == alerts.request:
             queue = extract(alerts.queue, request)
-            if queue is not None and extract(alerts.status, request) == alerts.firing:
-                with self._lock:
+            status = extract(alerts.status, request)
+            with self._lock:
+                if queue is not None and status == alerts.firing:
                     self._firing.add(queue)
+                elif queue is not None and status == alerts.resolved:
+                    self._firing.discard(queue)
 
     def wait_alert(self, queue: str, *, within: float) -> bool:
         with suppress(WaitedInVainError):
             return wait_until(lambda: queue in self._firing, within=within, or_else="")
+        return False
+
+    def wait_alerts_cleared(self, *, within: float) -> bool:
+        with suppress(WaitedInVainError):
+            return wait_until(lambda: not self._firing, within=within, or_else="")
         return False
 
     def ran_on(self, job: JobId) -> tuple[str, int] | None:
