@@ -1,0 +1,327 @@
+"""What a connection says, as messages with names: pure, fed with what is sent, one `Stream` for each connection.
+
+A name says what happens at the other end and is the same in each run: `HSET invoice`, `POST /v1/emails`,
+`SMTP message`. What varies from run to run within a key or path (UUIDs, long hexadecimal or decimal numbers) becomes
+`*`; a query string is cut off, for it may hold secrets. Commands that one send carries together are one name.
+
+Only what changes something at the other end counts. Reads, handshakes, pings and subscriptions are followed, so that
+the stream stays understood, and not told. Commands between MULTI and EXEC happen at EXEC.
+"""
+
+import re
+from typing import Protocol
+
+from msgspec import Struct
+
+OPAQUE = "SEND"  # what cannot be read: TLS, other protocols, a stream that has broken its rules
+NAME_CHARACTERS_MAX = 200
+_LINE_BYTES_MAX = 64 * 1024
+_SNIFF_BYTES_MAX = 16
+_WORD_BYTES_KEPT = 256
+
+_VARIES = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|\d{9,}", re.IGNORECASE)
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+REDIS_WITHOUT_EFFECT = frozenset(
+    """
+    AUTH BITCOUNT BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH BZPOPMAX BZPOPMIN CLIENT COMMAND CONFIG DBSIZE DISCARD DUMP ECHO
+    EXISTS EXPIRETIME GET GETBIT GETRANGE HELLO HEXISTS HGET HGETALL HKEYS HLEN HMGET HSCAN HSTRLEN HVALS INFO KEYS
+    LASTSAVE LINDEX LLEN LPOS LRANGE MEMORY MGET MONITOR MULTI OBJECT PFCOUNT PING PSUBSCRIBE PTTL PUNSUBSCRIBE QUIT
+    RANDOMKEY READONLY ROLE SCAN SCARD SDIFF SELECT SINTER SISMEMBER SLOWLOG SMEMBERS SMISMEMBER SRANDMEMBER SSCAN
+    SSUBSCRIBE STRLEN SUBSCRIBE SUNION SUNSUBSCRIBE TIME TTL TYPE UNSUBSCRIBE UNWATCH WAIT WATCH XINFO XLEN XPENDING
+    XRANGE XREAD XREVRANGE ZCARD ZCOUNT ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREVRANGE ZREVRANGEBYSCORE ZSCAN ZSCORE
+    """.split()  # noqa: SIM905 - ninety quoted words would be harder to read
+)
+HTTP_WITHOUT_EFFECT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What one send did to the messages of its connection."""
+
+    begun: str = ""  # the names of what began in it and counts, joined by " + "
+    ended: bool = False  # what had begun in an earlier send ended in this one
+    open: bool = False  # what `begun` names has not ended yet
+
+
+class Reading(Protocol):
+    """One protocol. `feed` returns the names that begin, in order; `within` tells whether a message is incomplete."""
+
+    within: bool
+
+    def feed(self, data: bytes) -> list[str]: ...
+
+
+class Stream:
+    """Reads what one connection sends, whatever protocol it turns out to be."""
+
+    def __init__(self) -> None:
+        self._reading: Reading | None = None
+        self._sniffed = b""
+        self._counts = False  # whether the message that is incomplete is one that counts
+
+    def feed(self, data: bytes) -> Seen:
+        if self._reading is None:
+            self._sniffed += data
+            self._reading = _protocol(self._sniffed)
+            if self._reading is None:
+                return Seen()
+            data, self._sniffed = self._sniffed, b""
+        was_open = self._counts
+        try:
+            begun = self._reading.feed(data)
+        except ValueError:
+            self.lose()
+            return Seen(begun=OPAQUE, ended=was_open)
+        within = self._reading.within
+        ended = was_open and (bool(begun) or not within)
+        self._counts = within and (bool(begun) or was_open)
+        return Seen(begun=_joined(begun), ended=ended, open=bool(begun) and within)
+
+    def lose(self) -> None:
+        """Something was sent that could not be read: from here on each send is a message of its own."""
+        self._reading = _Opaque()
+        self._counts = False
+
+
+def stable(text: str) -> str:
+    """Without what differs from run to run, printable, of bounded length."""
+    return _UNPRINTABLE.sub("?", _VARIES.sub("*", text))[:NAME_CHARACTERS_MAX]
+
+
+def _joined(names: list[str]) -> str:
+    several = list(dict.fromkeys(names))
+    return " + ".join(several)[:NAME_CHARACTERS_MAX]
+
+
+_METHOD = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE) ")
+_METHOD_MAYBE = re.compile(rb"[A-Z]{1,7}\Z")
+_GREETING = re.compile(rb"(?:EHLO|HELO|LHLO)[ \r]", re.IGNORECASE)
+
+
+def _protocol(head: bytes) -> Reading | None:
+    """Told by the first bytes; None while they do not tell yet."""
+    if re.match(rb"\*\d", head):
+        return _Resp()
+    if _METHOD.match(head):
+        return _Http()
+    if _GREETING.match(head):
+        return _Smtp()
+    if head == b"*" or (_METHOD_MAYBE.match(head) and len(head) < _SNIFF_BYTES_MAX):
+        return None
+    return _Opaque()
+
+
+class _Opaque:
+    within = False
+
+    def feed(self, data: bytes) -> list[str]:
+        return [OPAQUE] if data else []
+
+
+class _Lines:
+    """A buffer that gives whole lines, or a number of bytes to pass over."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._skip = 0
+
+    def put(self, data: bytes) -> None:
+        self._buffer += data
+
+    def line(self) -> bytes | None:
+        line, end, rest = self._buffer.partition(b"\n")
+        if not end:
+            if len(self._buffer) > _LINE_BYTES_MAX:
+                raise ValueError("a line without an end")
+            return None
+        self._buffer = rest
+        return line.removesuffix(b"\r")
+
+    def skip(self, count: int) -> None:
+        self._skip += count
+
+    def skipped(self) -> bool:
+        """Pass over what is to be skipped; False if more of it is to come."""
+        count = min(self._skip, len(self._buffer))
+        self._buffer = self._buffer[count:]
+        self._skip -= count
+        return self._skip == 0
+
+    def peek(self, count: int) -> bytes:
+        return self._buffer[:count]
+
+    @property
+    def empty(self) -> bool:
+        return not self._buffer
+
+
+class _Resp:
+    """Redis commands: arrays of bulk strings. The key is told by its place, which for scripts is the fourth."""
+
+    def __init__(self) -> None:
+        self.within = False
+        self._lines = _Lines()
+        self._words: list[bytes] = []
+        self._left = 0  # words of the command that are still to come
+        self._named = False
+        self._queued: list[str] | None = None  # the names since MULTI
+
+    def feed(self, data: bytes) -> list[str]:
+        self._lines.put(data)
+        begun: list[str] = []
+        while self._lines.skipped():
+            if self._left == 0:
+                line = self._lines.line()
+                if line is None:
+                    break
+                if not line.startswith(b"*"):
+                    raise ValueError("not a command")
+                self._words, self._named, self._left = [], False, int(line[1:])
+                if self._left < 0:
+                    raise ValueError("a command of negative length")
+                continue
+            if not self._word():
+                break
+            self._left -= 1
+            if not self._named and (self._left == 0 or len(self._words) >= self._words_for_name()):
+                self._named = True
+                begun += self._name()
+        self.within = self._left > 0 or not self._lines.empty or self._queued is not None
+        return begun
+
+    def _word(self) -> bool:
+        """Note the next word, if the beginning that is kept of it is there, and pass over it."""
+        head = self._lines.peek(_LINE_BYTES_MAX)
+        size_line, end, rest = head.partition(b"\r\n")
+        if not end:
+            if len(head) == _LINE_BYTES_MAX:
+                raise ValueError("a length without an end")
+            return False
+        if not size_line.startswith(b"$"):
+            raise ValueError("not a bulk string")
+        size = int(size_line[1:])
+        if size < 0:
+            raise ValueError("a bulk string of negative length")
+        kept = min(size, _WORD_BYTES_KEPT)
+        if len(rest) < kept:
+            return False
+        self._words.append(rest[:kept])
+        self._lines.skip(len(size_line) + 2 + size + 2)
+        return True
+
+    def _words_for_name(self) -> int:
+        return 4 if self._words[0].upper().startswith((b"EVAL", b"FCALL")) else 2
+
+    def _name(self) -> list[str]:
+        verb = self._words[0].decode(errors="replace").upper()
+        if verb == "MULTI":
+            self._queued = []
+            return []
+        if verb in {"EXEC", "DISCARD"}:
+            queued, self._queued = self._queued or [], None
+            return queued if verb == "EXEC" else []
+        if verb in REDIS_WITHOUT_EFFECT:
+            return []
+        place = self._words_for_name() - 1
+        key = self._words[place].decode(errors="replace") if len(self._words) > place else ""
+        name = stable(f"{verb} {key}".strip())
+        if self._queued is not None:
+            self._queued.append(name)
+            return []
+        return [name]
+
+
+class _Http:
+    """HTTP/1.1 requests, with a body by length or in chunks. Told as method and path."""
+
+    def __init__(self) -> None:
+        self.within = False
+        self._lines = _Lines()
+        self._state = "request"
+        self._length = 0
+        self._chunked = False
+
+    def feed(self, data: bytes) -> list[str]:
+        self._lines.put(data)
+        begun: list[str] = []
+        while self._lines.skipped() and (line := self._lines.line()) is not None:
+            if self._state == "request":
+                if line:
+                    begun += self._request(line)
+            elif self._state == "headers":
+                self._header(line)
+            elif self._state == "chunk":
+                self._chunk(line)
+            elif not line:  # the end of the trailers
+                self._state = "request"
+        self.within = self._state != "request" or not self._lines.skipped() or not self._lines.empty
+        return begun
+
+    def _request(self, line: bytes) -> list[str]:
+        method, _, rest = line.decode("latin-1").partition(" ")
+        target, _, version = rest.rpartition(" ")
+        if not version.startswith("HTTP/1."):
+            raise ValueError("not a request line")
+        self._state, self._length, self._chunked = "headers", 0, False
+        if method in HTTP_WITHOUT_EFFECT:
+            return []
+        return [stable(f"{method} {target.partition('?')[0]}")]
+
+    def _header(self, line: bytes) -> None:
+        if line:
+            name, _, value = line.partition(b":")
+            match name.strip().lower():
+                case b"content-length":
+                    self._length = int(value)
+                case b"transfer-encoding":
+                    self._chunked = b"chunked" in value.lower()
+            return
+        self._state = "chunk" if self._chunked else "request"
+        if not self._chunked:
+            self._lines.skip(self._length)
+
+    def _chunk(self, line: bytes) -> None:
+        size = int(line.partition(b";")[0], 16)
+        if size:
+            self._lines.skip(size + 2)
+        else:
+            self._state = "trailers"
+
+
+class _Smtp:
+    """A mail happens when the line with the single dot arrives; the dialogue before it changes nothing.
+
+    Only what the client says is heard. After DATA a send that is just RSET or QUIT means that DATA was refused.
+    """
+
+    _REFUSED = frozenset({b"RSET\r\n", b"QUIT\r\n"})
+
+    def __init__(self) -> None:
+        self.within = False
+        self._lines = _Lines()
+        self._mail = False
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[str]:
+        if self._mail and not self._begun and data.upper() in self._REFUSED:
+            self._mail = False
+        self._lines.put(data)
+        begun: list[str] = []
+        if self._mail and not self._begun:
+            self._begun = True
+            begun.append("SMTP message")
+        while (line := self._lines.line()) is not None:
+            if self._mail and not self._begun:
+                self._begun = True
+                begun.append("SMTP message")
+            if self._mail:
+                if line == b".":
+                    self._mail = self._begun = False
+            elif line[:4].upper() == b"DATA":
+                self._mail = True
+            elif line[:8].upper() == b"STARTTLS":
+                raise ValueError("encrypted from here on")
+            elif line[:4].upper() == b"BDAT":
+                raise ValueError("mail in chunks is not read")
+        self.within = self._begun or not self._lines.empty
+        return begun

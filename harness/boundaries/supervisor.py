@@ -1,0 +1,515 @@
+"""The supervisor: a process of its own that sees every send of the processes under its filters before it leaves.
+
+For each call it reads what is about to be sent, finds out to whom, and follows the connection's messages
+(`messages.Stream`). A message with an effect is a boundary: it is numbered, written to the record, and only then
+answered: let pass, or whatever an armed rule says. A call that is no socket's, or goes to no TCP peer, passes at once.
+
+"Before" means that nothing of the message has left; "after", that all of it has and the peer has answered, while the
+sender still waits in its send: the supervisor sends in its place, through a duplicate of its socket. A message that
+takes several sends is stopped before the first or after the last of them.
+
+What is read may differ from what the kernel sends when another thread of the subject changes the buffer in between:
+this observes honest programs and is no security policy. Connections are told apart by their socket, not by
+descriptor, so that reuse and inheritance of descriptors do not confuse them. A send that the kernel took in part is
+noticed at the next send of its connection. Ancillary data and urgent data are not sent on in "after".
+
+If the supervisor dies, every further send of the subject fails with ENOSYS; its record then lacks the last line
+`Ended`, and its process has ended: whoever started it must call the run void.
+
+Started as `python -m harness.boundaries.supervisor JSON`; controlled over a Unix socket, one JSON object a line.
+"""
+
+import array
+import contextlib
+import copy
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import socketserver
+import struct
+import sys
+import termios
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.boundaries import processes
+from harness.boundaries.messages import Stream
+from harness.boundaries.notifications import Call, Listener
+from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
+from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Whom
+from harness.boundaries.user_notify import SENDMMSG
+from harness.waiting import WaitedInVainError, wait_until
+
+CONNECTIONS_MAX = 4096
+SEND_SECONDS_MAX = 10.0
+REPLY_SECONDS_MAX = 5.0
+KILL_SECONDS_MAX = 5.0
+POLL_SECONDS = 0.002
+ORPHAN_SECONDS_MAX = 1.0  # how long a child that waits in a send may outlive its main process
+GREETING_SECONDS_MAX = 10.0
+_NEVER_PARTIAL_BYTES = 2048  # the kernel takes this little whole, unless more was waiting before it
+_ANCESTORS_MAX = 64
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    record: str  # path of the record to write
+    listeners: str  # path of the socket at which `user_notify` asks
+    control: str  # path of the control socket to listen on
+    origin: float  # CLOCK_MONOTONIC at which the run began
+    dependencies: dict[str, int] = {}  # name of each known peer -> its TCP port
+
+
+class Connection:
+    """One socket of the subject's, for as long as it is remembered."""
+
+    def __init__(self, dependency: str, peer: str) -> None:
+        self.dependency = dependency
+        self.peer = peer
+        self.stream = Stream()
+        self.boundary: Boundary | None = None  # the latest
+        self.watched = False  # whether a send may be taken in part, so that the kernel's count must be asked
+        self.undo: Undo | None = None
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """The state before a send of which perhaps only a part was taken."""
+
+    stream: Stream
+    payload: bytes
+    taken_before: int
+
+
+class Supervisor:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.log = Log(settings.record, settings.origin)
+        self._names = {port: name for name, port in settings.dependencies.items()}
+        self._memory = processes.Memory()
+        self._connections: dict[str, Connection | None] = {}  # None: a socket that is of no interest
+        self._epoll = select.epoll()
+        self._listeners: dict[int, Listener] = {}
+        self._stop = os.eventfd(0)
+        self._epoll.register(self._stop, select.EPOLLIN)
+        self._changed = threading.Condition()  # guards what follows
+        self._rules: dict[str, Rule] = {}
+        self._struck: dict[str, Struck] = {}
+        self._mains: set[int] = set()
+        self._occurrences: Counter[tuple[Process, str, str]] = Counter()
+        self._boundaries = 0
+        self._unseen = 0
+        self._calls = 0
+
+    # --- control ---
+
+    def command(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._changed:
+            match request.get("op"):
+                case "arm":
+                    rule = msgspec.convert(request["rule"], Rule)
+                    self._rules[rule.rule] = rule
+                    self._struck.pop(rule.rule, None)
+                case "disarm":
+                    self._rules.pop(request["rule"], None)
+                case "reset":
+                    self._occurrences.clear()
+                case "main":
+                    self._mains.add(int(request["pid"]))
+                case "struck":
+                    name = request["rule"]
+                    self._changed.wait_for(lambda: name in self._struck, timeout=float(request["within"]))
+                    struck = self._struck.get(name)
+                    return {"struck": None if struck is None else msgspec.to_builtins(struck)}
+                case "status":
+                    return {"calls": self._calls, "boundaries": self._boundaries, "unseen": self._unseen}
+                case other:
+                    return {"error": f"unknown command {other!r}"}
+        return {}
+
+    def stop(self) -> None:
+        os.eventfd_write(self._stop, 1)
+
+    def welcome(self, link: socket.socket) -> None:
+        """One process that wants to come under the supervisor: see `user_notify.install`."""
+        credentials = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid = struct.unpack("3i", credentials)[0]
+        link.settimeout(GREETING_SECONDS_MAX)
+        role = link.recv(64).decode(errors="replace").strip()
+        if role not in {"main", "zygote"}:
+            link.sendall(f"there is no role {role!r}: say main or zygote\n".encode())
+            return
+        try:
+            os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY))
+        except OSError as error:
+            link.sendall(f"the supervisor may not read the memory of process {pid}: {error.strerror}\n".encode())
+            return
+        link.sendall(b"go\n")
+        link.recv(1)  # ends when the filter is there, or the process is not
+        try:
+            descriptor = processes.take_listener(pid)
+        except OSError as error:
+            link.sendall(f"{error}\n".encode())
+            return
+        if role == "main":
+            with self._changed:
+                self._mains.add(pid)
+        self._listeners[descriptor] = Listener(descriptor)
+        self._epoll.register(descriptor, select.EPOLLIN)
+        link.sendall(b"taken\n")
+
+    # --- calls ---
+
+    def serve(self) -> None:
+        """Until stopped."""
+        while True:
+            for descriptor, events in self._epoll.poll():
+                if descriptor == self._stop:
+                    self.log.write(Ended(at=self.log.now(), calls=self._calls))
+                    return
+                listener = self._listeners[descriptor]
+                if events & select.EPOLLIN:
+                    call = listener.receive()
+                    if call is not None:
+                        self._calls += 1
+                        self._answer(listener, call)
+                elif events & (select.EPOLLHUP | select.EPOLLERR):  # the last process under it has ended
+                    self._epoll.unregister(descriptor)
+                    del self._listeners[descriptor]
+                    os.close(descriptor)
+
+    def _answer(self, listener: Listener, call: Call) -> None:
+        try:
+            passes = self._look(listener, call)
+        except Exception as error:  # what is looked at is hostile: it must neither end nor stall the supervisor
+            passes = True
+            if listener.is_valid(call):
+                self._unseen += 1
+                self.log.write(Unseen(at=self.log.now(), pid=call.pid, reason=f"{type(error).__name__}: {error}"))
+        if passes:
+            listener.let_pass(call)
+
+    def _look(self, listener: Listener, call: Call) -> bool:
+        """Whether the call passes; else a thread has it and will answer."""
+        descriptor = call.arguments[0] & 0xFFFFFFFF
+        inode = processes.socket_inode(call.pid, descriptor)
+        if not inode:
+            return True
+        connection = self._connection(inode, call.pid, descriptor)
+        if connection is None:
+            return True
+        payload = self._memory.payload(call)
+        if not listener.is_valid(call):
+            return False  # its sender is gone, and what was read may be somebody else's
+        if not payload:
+            return True
+        self._account(connection, call.pid, descriptor, payload)
+        seen = connection.stream.feed(payload)
+        finished = connection.boundary if seen.ended else None
+        begun = None
+        if seen.begun:
+            begun = self._number(connection, call, seen.begun, Part.BEGIN if seen.open else Part.WHOLE)
+            connection.boundary = begun
+        rule = None
+        if finished is not None:
+            finished = msgspec.structs.replace(finished, at=self.log.now(), part=Part.END, pid=call.pid)
+            self.log.write(finished)
+            rule = self._rule(finished, Side.AFTER)
+        if rule is None and begun is not None:
+            self.log.write(begun)
+            rule = self._rule(begun, Side.BEFORE)
+            if rule is None and begun.part is Part.WHOLE:
+                rule = self._rule(begun, Side.AFTER)
+            finished = begun
+        if rule is None or finished is None:
+            return True
+        threading.Thread(target=self._strike, args=(listener, call, rule, finished, payload), daemon=True).start()
+        return False
+
+    def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
+        if inode in self._connections:
+            return self._connections[inode]
+        peer = dependency = ""
+        with processes.duplicate_socket(pid, descriptor) as duplicate:
+            internet = duplicate.family in {socket.AF_INET, socket.AF_INET6}
+            if internet and duplicate.type == socket.SOCK_STREAM:
+                try:
+                    host, port = duplicate.getpeername()[:2]
+                except OSError:
+                    return None  # not connected yet: asked again at its next send
+                peer, dependency = f"{host}:{port}", self._names.get(port, "other")
+        while len(self._connections) >= CONNECTIONS_MAX:
+            self._connections.pop(next(iter(self._connections)))
+        found = self._connections[inode] = Connection(dependency, peer) if peer else None
+        return found
+
+    def _account(self, connection: Connection, pid: int, descriptor: int, payload: bytes) -> None:
+        """Take back what the previous send of this connection was thought to send and did not."""
+        connection.watched = connection.watched or len(payload) > _NEVER_PARTIAL_BYTES
+        if not connection.watched:
+            return
+        with processes.duplicate_socket(pid, descriptor) as duplicate:
+            taken = _bytes_taken(duplicate)
+        if (undo := connection.undo) is not None:
+            sent = taken - undo.taken_before
+            if 0 <= sent < len(undo.payload):
+                connection.stream = undo.stream
+                connection.stream.feed(undo.payload[:sent])
+        connection.undo = Undo(copy.deepcopy(connection.stream), payload, taken)
+
+    def _number(self, connection: Connection, call: Call, name: str, part: Part) -> Boundary:
+        tgid = processes.process_of(call.pid)
+        with self._changed:
+            process, _ = self._family(tgid)
+            self._boundaries += 1
+            key = (process, connection.dependency, name)
+            self._occurrences[key] += 1
+            return Boundary(
+                seq=self._boundaries,
+                at=self.log.now(),
+                name=name,
+                occurrence=self._occurrences[key],
+                part=part,
+                process=process,
+                pid=call.pid,
+                tgid=tgid,
+                dependency=connection.dependency,
+                peer=connection.peer,
+            )
+
+    def _family(self, tgid: int) -> tuple[Process, int]:
+        """What a process is, and its main process or 0."""
+        if tgid in self._mains:
+            return Process.MAIN, tgid
+        ancestor = tgid
+        for _ in range(_ANCESTORS_MAX):
+            ancestor = processes.parent_of(ancestor)
+            if ancestor in self._mains:
+                return Process.CHILD, ancestor
+            if ancestor <= 1:
+                break
+        return Process.OTHER, 0
+
+    def _rule(self, boundary: Boundary, side: Side) -> Rule | None:
+        """The armed rule that strikes here, which is used up by that."""
+        with self._changed:
+            for rule in self._rules.values():
+                if (
+                    (rule.name, rule.occurrence, rule.side) == (boundary.name, boundary.occurrence, side)
+                    and rule.process in {None, boundary.process}
+                    and rule.dependency in {"", boundary.dependency}
+                ):
+                    return self._rules.pop(rule.rule)
+        return None
+
+    # --- striking ---
+
+    def _strike(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, payload: bytes) -> None:
+        struck = Struck(seq=boundary.seq, at=0.0, rule=rule.rule, side=rule.side)
+        try:
+            if rule.side is Side.AFTER:
+                struck = self._send(listener, call, payload, struck)
+            struck = self._act(listener, call, rule, boundary, struck)
+        except OSError as error:
+            struck = msgspec.structs.replace(struck, error=str(error))
+        if listener.is_valid(call):  # whoever outlived this goes on as if nothing had been done
+            if not struck.sent:
+                listener.let_pass(call)
+            elif call.number == SENDMMSG:  # its counts would have to be written into the process
+                listener.say_sent(call, 1)
+            else:
+                listener.say_sent(call, struck.sent)
+        struck = msgspec.structs.replace(struck, at=self.log.now())
+        self.log.write(struck)
+        with self._changed:
+            self._struck[rule.rule] = struck
+            self._changed.notify_all()
+
+    def _send(self, listener: Listener, call: Call, payload: bytes, struck: Struck) -> Struck:
+        """Send in place of the process, and wait for the peer's answer, which is left to be read."""
+        with processes.duplicate_socket(call.pid, call.arguments[0] & 0xFFFFFFFF) as link:
+            if not listener.is_valid(call):
+                raise ProcessLookupError("the sender had gone before the message was sent")
+            unread = _bytes_unread(link)
+            sent = 0
+            deadline = time.monotonic() + SEND_SECONDS_MAX
+            while sent < len(payload):
+                try:
+                    sent += link.send(payload[sent:], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                except BlockingIOError as error:
+                    if not _ready(link, select.POLLOUT, deadline):
+                        raise TimeoutError(f"the peer took {sent} of {len(payload)} bytes") from error
+            deadline = time.monotonic() + REPLY_SECONDS_MAX
+            replied = _ready(link, select.POLLIN | select.POLLRDHUP, deadline)
+            # What was there unread before is not the answer: wait until there is more.
+            while replied and _bytes_unread(link) == unread and not _hung_up(link) and time.monotonic() < deadline:
+                threading.Event().wait(POLL_SECONDS)
+            return msgspec.structs.replace(struck, sent=sent, replied=_bytes_unread(link) > unread)
+
+    def _act(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, struck: Struck) -> Struck:
+        match rule.action:
+            case Delay(seconds=seconds):
+                threading.Event().wait(seconds)
+            case Fail(errno=errno):
+                listener.fail(call, errno)
+            case Kill(whom=whom):
+                with self._changed:
+                    _, main = self._family(boundary.tgid)
+                victims = self._victims(whom, boundary.tgid, main)
+                if not listener.is_valid(call):
+                    raise ProcessLookupError("the sender had gone before it was killed")
+                gone, left = processes.kill(victims, within=KILL_SECONDS_MAX)
+                with contextlib.suppress(WaitedInVainError):
+                    wait_until(lambda: not listener.is_valid(call), within=ORPHAN_SECONDS_MAX, or_else="it lives")
+                error = f"still there after {KILL_SECONDS_MAX:g} s: {left}" if left else ""
+                return msgspec.structs.replace(struck, killed=tuple(gone), error=error)
+        return struck
+
+    @staticmethod
+    def _victims(whom: Whom, sender: int, main: int) -> list[int]:
+        if whom is Whom.SENDER:
+            return [sender]
+        if not main:
+            raise ProcessLookupError(f"process {sender} has no main process")
+        return [main] if whom is Whom.MAIN else [main, *processes.descendants(main)]
+
+
+def _bytes_taken(link: socket.socket) -> int:
+    """How many bytes the kernel has taken over for this connection so far, but for a constant."""
+    while True:
+        acknowledged = _bytes_acknowledged(link)
+        waiting = array.array("i", [0])
+        fcntl.ioctl(link, termios.TIOCOUTQ, waiting)
+        if _bytes_acknowledged(link) == acknowledged:
+            return acknowledged + waiting[0]
+
+
+def _bytes_acknowledged(link: socket.socket) -> int:
+    # tcpi_bytes_acked of struct tcp_info (linux/tcp.h)
+    return int(struct.unpack_from("=Q", link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128), 120)[0])
+
+
+def _bytes_unread(link: socket.socket) -> int:
+    unread = array.array("i", [0])
+    fcntl.ioctl(link, termios.FIONREAD, unread)
+    return unread[0]
+
+
+def _hung_up(link: socket.socket) -> bool:
+    return _ready(link, select.POLLRDHUP, time.monotonic())
+
+
+def _ready(link: socket.socket, events: int, deadline: float) -> bool:
+    poll = select.poll()
+    poll.register(link, events)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+class _ControlHandler(socketserver.StreamRequestHandler):
+    server: "_ControlServer"
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            try:
+                answer = self.server.supervisor.command(json.loads(line))
+            except (ValueError, LookupError, TypeError) as error:
+                answer = {"error": str(error)}
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+class _ControlServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        super().__init__(supervisor.settings.control, _ControlHandler)
+
+
+class _WelcomeHandler(socketserver.BaseRequestHandler):
+    server: "_WelcomeServer"
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            self.server.supervisor.welcome(self.request)
+
+
+class _WelcomeServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        super().__init__(supervisor.settings.listeners, _WelcomeHandler)
+
+
+def main() -> None:
+    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    supervisor = Supervisor(settings)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
+    welcome, control = _WelcomeServer(supervisor), _ControlServer(supervisor)
+    for server in (welcome, control):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    supervisor.serve()
+
+
+class SupervisorClient:
+    """The harness's side of the control socket.
+
+    :raises OSError: from every method, when the supervisor is not there
+    """
+
+    def __init__(self, control: Path) -> None:
+        self._control = control
+
+    def arm(self, rule: Rule) -> None:
+        self._command({"op": "arm", "rule": msgspec.to_builtins(rule)})
+
+    def disarm(self, rule: str) -> None:
+        self._command({"op": "disarm", "rule": rule})
+
+    def reset(self) -> None:
+        """Count occurrences from 1 again."""
+        self._command({"op": "reset"})
+
+    def add_main(self, pid: int) -> None:
+        """From now on this process is a main process, and what descends from it is its children."""
+        self._command({"op": "main", "pid": pid})
+
+    def struck(self, rule: str, *, within: float) -> Struck | None:
+        """How the rule was carried out; None if nothing came to it in time."""
+        answer = self._command({"op": "struck", "rule": rule, "within": within}, within=within)["struck"]
+        return None if answer is None else msgspec.convert(answer, Struck)
+
+    def status(self) -> dict[str, int]:
+        """How many calls, boundaries and unseen calls there were so far."""
+        return self._command({"op": "status"})
+
+    def _command(self, request: dict[str, Any], *, within: float = 0.0) -> dict[str, Any]:
+        with self._linked(within + 10) as link:
+            link.sendall(json.dumps(request).encode() + b"\n")
+            with link.makefile("rb") as lines:
+                line = lines.readline()
+        if not line:
+            raise ConnectionError("the supervisor has ended")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"supervisor: {answer['error']}")
+        return answer
+
+    @contextlib.contextmanager
+    def _linked(self, seconds: float) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(seconds)
+            link.connect(str(self._control))
+            yield link
+
+
+if __name__ == "__main__":
+    main()
