@@ -1,7 +1,9 @@
 """The kernel's side of the listener: calls come in, answers go out (seccomp_unotify(2))."""
 
 import fcntl
+import os
 import struct
+import weakref
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -28,10 +30,14 @@ class Call(NamedTuple):
 
 
 class Listener:
-    """All processes under one filter. Answers to calls whose sender has died meanwhile go nowhere, without an error."""
+    """All processes under one filter. Answers to calls whose sender has died meanwhile go nowhere, without an error.
+
+    Its descriptor is closed when nobody holds the listener any more: a thread may still have a call to answer.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor)
         self._notification = bytearray(_ZEROS)
         with suppress(OSError):
             fcntl.ioctl(descriptor, _SET_FLAGS, _SYNC_WAKE_UP)

@@ -183,7 +183,6 @@ class Supervisor:
                 elif events & (select.EPOLLHUP | select.EPOLLERR):  # the last process under it has ended
                     self._epoll.unregister(descriptor)
                     del self._listeners[descriptor]
-                    os.close(descriptor)
 
     def _answer(self, listener: Listener, call: Call) -> None:
         try:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import redis
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -75,8 +75,14 @@ class Watch:
     def names(self) -> list[tuple[str, int]]:
         return [(line.name, line.occurrence) for line in self.boundaries() if line.part is not Part.END]
 
-    def strikes(self) -> list[Struck]:
-        return [line for line in self.lines if isinstance(line, Struck)]
+    def strikes(self, count: int) -> list[Struck]:
+        """A strike is written down after it was carried out: the subject may have ended by then."""
+
+        def all_of_them() -> list[Struck]:
+            found = [line for line in self.lines if isinstance(line, Struck)]
+            return found if len(found) >= count else []
+
+        return wait_until(all_of_them, within=20, or_else=f"there were no {count} strikes")
 
     def arm(self, name: str, side: Side, action: Action | None = None, *, occurrence: int = 1) -> None:
         rule = f"{name} #{occurrence}"
@@ -137,7 +143,7 @@ def stopped(watch: Watch, client: str, port: int, names: list[tuple[str, int]], 
     ended = watch.run(sys.executable, "senders.py", client, str(port), str(len(names) + 1), str(notes))
     assert ended == "exit 0", watch.printed()
     assert [line for line in watch.lines if isinstance(line, Unseen)] == []
-    strikes = watch.strikes()
+    strikes = watch.strikes(len(names))
     assert [len(strike.killed) for strike in strikes] == [1] * len(names)
     assert {strike.replied for strike in strikes} == {side is Side.AFTER}
     assert {line.process for line in watch.boundaries()} == {Process.CHILD}
@@ -230,7 +236,8 @@ def test_a_program_in_c_is_stopped_at_the_command(side: Side, sender: Path, redi
 
 
 def test_a_shell_is_stopped_at_the_command(redis_watch: Watch, broker: Broker) -> None:
-    shell = f"exec 3<>/dev/tcp/127.0.0.1/{broker.port}; printf '*2\\r\\n$4\\r\\nINCR\\r\\n$5\\r\\nshell\\r\\n' >&3; read -u 3 line; echo $line"
+    command = r"*2\r\n$4\r\nINCR\r\n$5\r\nshell\r\n"
+    shell = f"exec 3<>/dev/tcp/127.0.0.1/{broker.port}; printf '{command}' >&3; read -u 3 line; echo $line"
     assert redis_watch.run("bash", "-c", shell) == "exit 0"
     assert redis_watch.printed().strip() == ":1"
     assert redis_watch.names() == [("INCR shell", 1)]
@@ -259,8 +266,213 @@ def test_a_celery_worker_runs_a_job_to_its_end_unharmed_and_its_boundaries_are_t
         subprocess.run([sys.executable, "-c", ENQUEUE], cwd=PINGS, env={**os.environ, **environment}, check=True)
         wait_until(lambda: "succeeded" in watch.printed(), within=30, or_else="the job did not end")
         wait_until(lambda: not broker.client.exists("unacked"), within=10, or_else="it was not acknowledged")
-        print(watch.printed())
-        for l in watch.lines:
-            print(l)
-        print(watch.client.status())
-        assert 0
+    told = [(line.process, line.dependency, line.name) for line in watch.boundaries() if line.part is not Part.END]
+    assert told[-3:] == [
+        (Process.MAIN, "broker", "ZADD unacked_index + HSET unacked"),
+        (Process.CHILD, "ledger", "PUT /ping/a"),
+        (Process.MAIN, "broker", "ZREM unacked_index + HDEL unacked"),
+    ]
+    assert ledger.names() == ["EffectRequested", "EffectApplied"]
+
+
+RAW = """
+import os, signal, socket, sys, threading, time
+def command(*words):
+    return b"*%d\\r\\n" % len(words) + b"".join(b"$%d\\r\\n%s\\r\\n" % (len(w), w.encode()) for w in words)
+link = socket.create_connection(("127.0.0.1", {port}))
+"""
+
+
+def raw(broker: Broker, code: str) -> str:
+    return RAW.format(port=broker.port) + code
+
+
+def test_a_timer_that_interrupts_a_waiting_send_does_not_repeat_it(redis_watch: Watch, broker: Broker) -> None:
+    redis_watch.arm("INCR timed", Side.BEFORE, Delay(seconds=0.3))
+    before = redis_watch.client.status()["calls"]
+    code = """
+ticks = []
+signal.signal(signal.SIGALRM, lambda *_: ticks.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+link.send(command("INCR", "timed"))
+reply = link.recv(99)
+signal.setitimer(signal.ITIMER_REAL, 0)
+sys.exit(reply != b":1\\r\\n" or not ticks)
+"""
+    assert redis_watch.python(raw(broker, code)) == "exit 0", redis_watch.printed()
+    assert redis_watch.names() == [("INCR timed", 1)]
+    assert redis_watch.client.status()["calls"] - before == 1
+
+
+@pytest.mark.parametrize(("side", "applied"), [(Side.BEFORE, None), (Side.AFTER, b"1")])
+def test_a_send_can_be_told_an_error_whether_or_not_it_was_made(
+    side: Side, applied: bytes | None, redis_watch: Watch, broker: Broker
+) -> None:
+    redis_watch.arm("INCR failing", side, Fail(errno=errno.ECONNRESET))
+    code = """
+try:
+    link.send(command("INCR", "failing"))
+except ConnectionResetError:
+    sys.exit(7)
+"""
+    assert redis_watch.python(raw(broker, code)) == "exit 7"
+    assert broker.client.get("failing") == applied
+
+
+FORKED = """
+child = os.fork()
+if child == 0:
+    link.send(command("INCR", "forked"))
+    os._exit(0)
+os.waitpid(child, 0)
+time.sleep(30)
+"""
+
+
+def test_a_group_is_killed_at_the_boundary_of_its_child(redis_watch: Watch, broker: Broker) -> None:
+    redis_watch.arm("INCR forked", Side.BEFORE, Kill(whom=Whom.GROUP))
+    assert redis_watch.python(raw(broker, FORKED)) == "SIGKILL"
+    (strike,) = redis_watch.strikes(1)
+    assert len(strike.killed) == 2
+    assert broker.client.get("forked") is None
+
+
+def test_a_child_that_outlives_its_main_process_goes_on_with_its_send(redis_watch: Watch, broker: Broker) -> None:
+    redis_watch.arm("INCR forked", Side.BEFORE, Kill(whom=Whom.MAIN))
+    assert redis_watch.python(raw(broker, FORKED)) == "SIGKILL"
+    wait_until(lambda: broker.client.get("forked") == b"1", within=10, or_else="the orphan was not let go")
+
+
+def test_every_send_of_many_threads_is_seen_once(redis_watch: Watch, broker: Broker) -> None:
+    code = """
+def work(number):
+    link = socket.create_connection(("127.0.0.1", {port}))
+    for _ in range(50):
+        link.send(command("INCR", "thread-%d" % number))
+        link.recv(99)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+""".replace("{port}", str(broker.port))
+    assert redis_watch.python(raw(broker, code)) == "exit 0", redis_watch.printed()
+    assert sorted(redis_watch.names()) == sorted((f"INCR thread-{t}", n) for t in range(8) for n in range(1, 51))
+
+
+def test_a_body_that_the_kernel_takes_in_parts_is_one_message(watch: Watch, ledger: RunningLedger) -> None:
+    code = f"""
+import http.client
+client = http.client.HTTPConnection("127.0.0.1", {ledger.port}, timeout=30)
+long, tricky = b"x" * 12_000_000, b"POST /x HTTP/1.1" * 500_000
+for path, body in (("/big", long), ("/small", b"y"), ("/big", tricky), ("/last", b"")):
+    client.request("POST", path, body=body)
+    client.getresponse().read()
+"""
+    assert watch.python(code) == "exit 0", watch.printed()
+    assert watch.names() == [("POST /big", 1), ("POST /small", 1), ("POST /big", 2), ("POST /last", 1)]
+    assert ledger.names().count("EffectApplied") == 4
+    assert [line for line in watch.lines if isinstance(line, Unseen)] == []
+
+
+def test_a_large_message_that_is_stopped_after_it_left_has_left_whole(watch: Watch, ledger: RunningLedger) -> None:
+    watch.arm("POST /big", Side.AFTER)
+    code = f"import requests; requests.post('http://127.0.0.1:{ledger.port}/big', data=b'x' * 12_000_000)"
+    assert watch.python(code) == "SIGKILL"
+    assert ledger.names() == ["EffectRequested", "EffectApplied"]
+    assert watch.strikes(1)[0].replied
+
+
+def test_a_process_that_dies_while_its_send_waits_leaves_the_others_alone(redis_watch: Watch, broker: Broker) -> None:
+    redis_watch.arm("INCR doomed", Side.BEFORE, Delay(seconds=1.0))
+    code = """
+child = os.fork()
+if child == 0:
+    link.send(command("INCR", "doomed"))
+    os._exit(0)
+time.sleep(0.3)
+os.kill(child, 9)
+os.waitpid(child, 0)
+link.send(command("INCR", "alive"))
+sys.exit(link.recv(99) != b":1\\r\\n")
+"""
+    assert redis_watch.python(raw(broker, code)) == "exit 0", redis_watch.printed()
+    assert redis_watch.client.struck("INCR doomed #1", within=10) is not None
+    assert broker.client.get("doomed") is None
+
+
+def test_garbage_is_told_as_a_send_and_does_not_end_the_supervisor(redis_watch: Watch, broker: Broker) -> None:
+    code = """
+negative, endless = b"*2\\r\\n$-5\\r\\n", b"*1\\r\\n$99999999999999999999\\r\\n"
+for garbage in (negative, endless, b"*1x\\r\\n", bytes(range(256)), b"\\x16\\x03\\x01"):
+    socket.create_connection(link.getpeername()).send(garbage)
+for call in (lambda: os.write(999, b"x"), lambda: link.send(b""), lambda: os.writev(1, [b"a", b"b"])):
+    try: call()
+    except OSError: pass
+"""
+    assert redis_watch.python(raw(broker, code)) == "exit 0", redis_watch.printed()
+    assert {name for name, _ in redis_watch.names()} == {"SEND"}
+    assert redis_watch.client.status()["unseen"] == 0
+
+
+def test_without_its_supervisor_a_subject_cannot_send_and_the_record_is_cut(redis_watch: Watch, broker: Broker) -> None:
+    code = """
+link.send(command("INCR", "first"))
+link.recv(99)
+signal.sigwait([signal.SIGUSR1])
+try:
+    link.send(command("INCR", "second"))
+except OSError as error:
+    os._exit(error.errno)
+"""
+    block = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+    pid = redis_watch.start(sys.executable, "-c", block + raw(broker, code))
+    wait_until(lambda: broker.client.get("first"), within=20, or_else="it did not send")
+    os.kill(redis_watch.pid, signal.SIGKILL)
+    wait_until(lambda: redis_watch.lane.exit_of(redis_watch.pid), within=10, or_else="it did not end")
+    os.kill(pid, signal.SIGUSR1)
+    ended = wait_until(lambda: redis_watch.lane.exit_of(pid), within=10, or_else="the subject hangs")
+    assert ended == f"exit {errno.ENOSYS}"
+    assert broker.client.get("second") is None
+    assert not isinstance(redis_watch.lines[-1], Ended)
+
+
+def test_the_record_of_a_supervisor_that_was_asked_to_end_is_complete(redis_watch: Watch, broker: Broker) -> None:
+    assert redis_watch.python(raw(broker, 'link.send(command("INCR", "x")); link.recv(9)')) == "exit 0"
+    os.kill(redis_watch.pid, signal.SIGTERM)
+    wait_until(lambda: redis_watch.lane.exit_of(redis_watch.pid) == "exit 0", within=10, or_else="it did not end")
+    assert [type(line) for line in redis_watch.lines] == [Boundary, Ended]
+
+
+def test_a_subject_has_no_new_privileges(redis_watch: Watch) -> None:
+    assert redis_watch.run("grep", "NoNewPrivs:.1", "/proc/self/status") == "exit 0"
+
+
+@pytest.mark.parametrize(
+    ("role", "told"), [("boss", "there is no role 'boss'"), ("", "there is no role ''")], ids=["unknown", "empty"]
+)
+def test_an_unknown_role_is_refused_with_a_sentence(role: str, told: str, redis_watch: Watch) -> None:
+    pid = redis_watch.start("true", role=role)
+    assert wait_until(lambda: redis_watch.lane.exit_of(pid), within=10, or_else="hangs") == "exit 1"
+    wait_until(lambda: told in redis_watch.printed(), within=5, or_else=redis_watch.printed())
+
+
+def test_without_a_supervisor_a_program_is_not_started(lane: Lane, tmp_path: Path) -> None:
+    words = [sys.executable, user_notify.__file__, str(tmp_path / "nobody.sock"), "main", "--", "touch", "started"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_process_with_several_threads_is_refused(redis_watch: Watch) -> None:
+    code = f"""
+import sys, threading
+sys.path.insert(0, {str(Path(user_notify.__file__).parent)!r})
+import user_notify
+hold = threading.Event()
+threading.Thread(target=hold.wait, daemon=True).start()
+try:
+    user_notify.install({str(redis_watch.listeners)!r}, "main")
+except user_notify.CannotInterceptError as error:
+    sys.exit("threads" not in str(error))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
