@@ -18,6 +18,8 @@ NAME_CHARACTERS_MAX = 200
 _LINE_BYTES_MAX = 64 * 1024
 _SNIFF_BYTES_MAX = 16
 _WORD_BYTES_KEPT = 256
+_LENGTH_BYTES_MAX = 32
+_SIGNS = b"*$"  # of a command, of a word
 
 _VARIES = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|\d{9,}", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
@@ -148,9 +150,6 @@ class _Lines:
         self._skip -= count
         return self._skip == 0
 
-    def peek(self, count: int) -> bytes:
-        return self._buffer[:count]
-
     @property
     def empty(self) -> bool:
         return not self._buffer
@@ -161,54 +160,49 @@ class _Resp:
 
     def __init__(self) -> None:
         self.within = False
-        self._lines = _Lines()
-        self._words: list[bytes] = []
+        self._buffer = b""
+        self._skip = 0  # bytes of a word that are to be passed over
+        self._words: list[bytes] = []  # the beginnings of those that the name is made of
         self._left = 0  # words of the command that are still to come
-        self._named = False
+        self._named = True
         self._queued: list[str] | None = None  # the names since MULTI
 
     def feed(self, data: bytes) -> list[str]:
-        self._lines.put(data)
+        buffer = self._buffer + data if self._buffer else data
         begun: list[str] = []
-        while self._lines.skipped():
-            if self._left == 0:
-                line = self._lines.line()
-                if line is None:
-                    break
-                if not line.startswith(b"*"):
-                    raise ValueError("not a command")
-                self._words, self._named, self._left = [], False, int(line[1:])
-                if self._left < 0:
-                    raise ValueError("a command of negative length")
+        at, size = 0, len(buffer)
+        while at < size:
+            if self._skip:
+                step = min(self._skip, size - at)
+                self._skip -= step
+                at += step
                 continue
-            if not self._word():
+            end = buffer.find(b"\r\n", at)
+            if end < 0:
+                if size - at > _LENGTH_BYTES_MAX:
+                    raise ValueError("a length without an end")
                 break
+            number = int(buffer[at + 1 : end])
+            if number < 0 or buffer[at] != _SIGNS[self._left > 0]:
+                raise ValueError("not a command")
+            if self._left == 0:
+                self._words, self._named, self._left = [], number == 0, number
+                at = end + 2
+                continue
+            if not self._named:
+                word = buffer[end + 2 : end + 2 + min(number, _WORD_BYTES_KEPT)]
+                if len(word) < min(number, _WORD_BYTES_KEPT):
+                    break
+                self._words.append(word)
+            at = end + 2
+            self._skip = number + 2
             self._left -= 1
             if not self._named and (self._left == 0 or len(self._words) >= self._words_for_name()):
                 self._named = True
                 begun += self._name()
-        self.within = self._left > 0 or not self._lines.empty or self._queued is not None
+        self._buffer = buffer[at:]
+        self.within = bool(self._left or self._skip or self._buffer or self._queued is not None)
         return begun
-
-    def _word(self) -> bool:
-        """Note the next word, if the beginning that is kept of it is there, and pass over it."""
-        head = self._lines.peek(_LINE_BYTES_MAX)
-        size_line, end, rest = head.partition(b"\r\n")
-        if not end:
-            if len(head) == _LINE_BYTES_MAX:
-                raise ValueError("a length without an end")
-            return False
-        if not size_line.startswith(b"$"):
-            raise ValueError("not a bulk string")
-        size = int(size_line[1:])
-        if size < 0:
-            raise ValueError("a bulk string of negative length")
-        kept = min(size, _WORD_BYTES_KEPT)
-        if len(rest) < kept:
-            return False
-        self._words.append(rest[:kept])
-        self._lines.skip(len(size_line) + 2 + size + 2)
-        return True
 
     def _words_for_name(self) -> int:
         return 4 if self._words[0].upper().startswith((b"EVAL", b"FCALL")) else 2

@@ -76,8 +76,17 @@ class Connection:
         self.peer = peer
         self.stream = Stream()
         self.boundary: Boundary | None = None  # the latest
+        self.senders: dict[int, Sender] = {}  # by thread; a thread's number is not used again on the same connection
         self.watched = False  # whether a send may be taken in part, so that the kernel's count must be asked
         self.undo: Undo | None = None
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends, and how many main processes were known when that was found out."""
+
+    tgid: int
+    process: Process
+    mains: int
 
 
 class Undo(msgspec.Struct, frozen=True):
@@ -264,9 +273,13 @@ class Supervisor:
         connection.undo = Undo(copy.deepcopy(connection.stream), payload, taken)
 
     def _number(self, connection: Connection, call: Call, name: str, part: Part) -> Boundary:
-        tgid = processes.process_of(call.pid)
         with self._changed:
-            process, _ = self._family(tgid)
+            sender = connection.senders.get(call.pid)
+            if sender is None or sender.mains != len(self._mains):
+                tgid = processes.process_of(call.pid)
+                sender = Sender(tgid, self._family(tgid)[0], len(self._mains))
+                connection.senders[call.pid] = sender
+            process = sender.process
             self._boundaries += 1
             key = (process, connection.dependency, name)
             self._occurrences[key] += 1
@@ -278,7 +291,7 @@ class Supervisor:
                 part=part,
                 process=process,
                 pid=call.pid,
-                tgid=tgid,
+                tgid=sender.tgid,
                 dependency=connection.dependency,
                 peer=connection.peer,
             )
