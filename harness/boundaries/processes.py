@@ -18,6 +18,8 @@ from harness.boundaries.user_notify import SENDMMSG, SENDMSG, SENDTO, WRITE, WRI
 
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 _VECTORS_MAX = 1024
+_PATH_BYTES_MAX = 4096
+_PAGE_BYTES = 4096
 _SYS_PIDFD_GETFD = 438
 _BUFFER_BYTES = 64 * 1024
 _MESSAGE_HEADER = struct.Struct("=QIxxxxQQQQIxxxx")
@@ -59,6 +61,14 @@ class Memory:
             raise CannotReadError(f"the memory of {pid}: {os.strerror(ctypes.get_errno()) if count < 0 else 'cut off'}")
         return self._view[:size].tobytes() if buffer is self._buffer else buffer.raw
 
+    def text(self, pid: int, address: int) -> str:
+        """A path, up to its null byte."""
+        found = b""
+        while b"\0" not in found and len(found) < _PATH_BYTES_MAX:
+            start = address + len(found)
+            found += self.read(pid, start, _PAGE_BYTES - start % _PAGE_BYTES)  # the next page may not be there
+        return os.fsdecode(found.partition(b"\0")[0])
+
     def payload(self, call: Call) -> bytes:
         """What the call is about to send, whichever of the send family it is.
 
@@ -93,13 +103,15 @@ class Memory:
         return b"".join(self.read(pid, base, size) for base, size in pairs)
 
 
-def socket_inode(pid: int, descriptor: int) -> str:
-    """Which socket a descriptor is, such as "socket:[4711]"; empty for anything else. The same in every process."""
+def descriptor_link(pid: int, descriptor: int) -> str:
+    """What a descriptor is: "socket:[4711]", the same in every process, or a path; empty if there is none.
+
+    :raises OSError: it may not be looked at
+    """
     try:
-        link = os.readlink(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH115 - felt at every call
-    except OSError:
+        return os.readlink(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH115 - felt at every call
+    except FileNotFoundError:
         return ""
-    return link if link.startswith("socket:") else ""
 
 
 def process_of(pid: int) -> int:

@@ -42,11 +42,12 @@ from typing import Any
 import msgspec
 
 from harness.boundaries import processes
+from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
 from harness.boundaries.messages import Stream
 from harness.boundaries.notifications import Call, Listener
 from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
 from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Whom
-from harness.boundaries.user_notify import SENDMMSG
+from harness.boundaries.user_notify import FCNTL, FTRUNCATE, PWRITE, SENDMMSG, UNLINK, UNLINKAT
 from harness.waiting import WaitedInVainError, wait_until
 
 CONNECTIONS_MAX = 4096
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     control: str  # path of the control socket to listen on
     origin: float  # CLOCK_MONOTONIC at which the run began
     dependencies: dict[str, int] = {}  # name of each known peer -> its TCP port
+    databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
 
 
 class Connection:
@@ -103,6 +105,8 @@ class Supervisor:
         self.log = Log(settings.record, settings.origin)
         self._names = {port: name for name, port in settings.dependencies.items()}
         self._memory = processes.Memory()
+        self._databases = Databases(settings.databases)
+        self._files: dict[str, Connection] = {}  # by name of the database
         self._connections: dict[str, Connection | None] = {}  # None: a socket that is of no interest
         self._epoll = select.epoll()
         self._listeners: dict[int, Listener] = {}
@@ -160,12 +164,12 @@ class Supervisor:
         except OSError as error:
             link.sendall(f"the supervisor may not read the memory of process {pid}: {error.strerror}\n".encode())
             return
-        link.sendall(b"go\n")
+        link.sendall(b"go files\n" if self._databases else b"go\n")
         link.recv(1)  # ends when the filter is there, or the process is not
         try:
             descriptor = processes.take_listener(pid)
-        except OSError as error:
-            link.sendall(f"{error}\n".encode())
+        except OSError as error:  # the process cannot tell: it can send nothing any more
+            self.log.write(Unseen(at=self.log.now(), pid=pid, reason=f"its listener could not be taken: {error}"))
             return
         if role == "main":
             with self._changed:
@@ -206,11 +210,16 @@ class Supervisor:
 
     def _look(self, listener: Listener, call: Call) -> bool:
         """Whether the call passes; else a thread has it and will answer."""
+        if call.pid == 0:
+            raise processes.CannotReadError("the sender is in a PID namespace that the supervisor cannot see")
+        if call.number in {UNLINK, UNLINKAT}:
+            path = self._memory.text(call.pid, call.arguments[call.number == UNLINKAT])
+            return self._look_at_file(listener, call, path)
         descriptor = call.arguments[0] & 0xFFFFFFFF
-        inode = processes.socket_inode(call.pid, descriptor)
-        if not inode:
-            return True
-        connection = self._connection(inode, call.pid, descriptor)
+        link = processes.descriptor_link(call.pid, descriptor)
+        if not link.startswith("socket:"):
+            return self._look_at_file(listener, call, link)
+        connection = self._connection(link, call.pid, descriptor)
         if connection is None:
             return True
         payload = self._memory.payload(call)
@@ -225,6 +234,42 @@ class Supervisor:
         if seen.begun:
             begun = self._number(connection, call, seen.begun, Part.BEGIN if seen.open else Part.WHOLE)
             connection.boundary = begun
+        return self._decide(listener, call, begun, finished, payload)
+
+    def _look_at_file(self, listener: Listener, call: Call, path: str) -> bool:
+        """As `_look`, for a call that concerns a file: only commits of watched databases are boundaries."""
+        file = self._databases.file(path)
+        act = None if file is None else self._act_on_file(call)
+        if file is None or act is None or not listener.is_valid(call):
+            return True
+        moment = self._databases.see(processes.process_of(call.pid), file, act)
+        if moment is None:
+            return True
+        writer = self._files.setdefault(file.database, Connection(file.database, path))
+        if moment is Moment.COMMITTED:
+            return self._decide(listener, call, None, writer.boundary, b"")
+        writer.boundary = self._number(writer, call, f"COMMIT {file.database}", Part.BEGIN)
+        return self._decide(listener, call, writer.boundary, None, b"")
+
+    def _act_on_file(self, call: Call) -> Write | Cut | Unlock | None:
+        _, second, third, fourth, *_ = call.arguments
+        match call.number:
+            case _ if call.number in {UNLINK, UNLINKAT}:
+                return Cut()
+            case _ if call.number == FTRUNCATE:
+                return Cut() if second == 0 else None
+            case _ if call.number == PWRITE:
+                beginning = self._memory.read(call.pid, second, min(third, FRAME_HEADER_BYTES))
+                return Write(fourth, third, beginning)
+            case _ if call.number == FCNTL:
+                kind = int.from_bytes(self._memory.read(call.pid, third, 2), "little")
+                return Unlock() if kind == fcntl.F_UNLCK else None
+        return None
+
+    def _decide(
+        self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, payload: bytes
+    ) -> bool:
+        """Write down what begins and ends with this call, and strike if that is armed."""
         rule = None
         if finished is not None:
             finished = msgspec.structs.replace(finished, at=self.log.now(), part=Part.END, pid=call.pid)
@@ -243,7 +288,8 @@ class Supervisor:
 
     def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
         if inode in self._connections:
-            return self._connections[inode]
+            known = self._connections[inode] = self._connections.pop(inode)  # now the latest used
+            return known
         peer = dependency = ""
         with processes.duplicate_socket(pid, descriptor) as duplicate:
             internet = duplicate.family in {socket.AF_INET, socket.AF_INET6}
@@ -326,7 +372,7 @@ class Supervisor:
     def _strike(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, payload: bytes) -> None:
         struck = Struck(seq=boundary.seq, at=0.0, rule=rule.rule, side=rule.side)
         try:
-            if rule.side is Side.AFTER:
+            if rule.side is Side.AFTER and payload:  # a commit has been made already
                 struck = self._send(listener, call, payload, struck)
             struck = self._act(listener, call, rule, boundary, struck)
         except OSError as error:
@@ -370,6 +416,8 @@ class Supervisor:
             case Delay(seconds=seconds):
                 threading.Event().wait(seconds)
             case Fail(errno=errno):
+                if rule.side is Side.AFTER and not struck.sent:
+                    raise OSError("a commit that is done cannot be told as an error")
                 listener.fail(call, errno)
             case Kill(whom=whom):
                 with self._changed:

@@ -16,7 +16,8 @@ What it does to the subject: `no_new_privs` is set for good, as the kernel deman
 set-user-id programs (sudo, ping on some systems) and file capabilities give no rights any more in this process tree.
 The send calls take longer (benchmarks/interception.py). When the supervisor dies, each of them fails with ENOSYS.
 
-What it does not see: io_uring, sendfile, splice, vmsplice, 32-bit programs, and clear text under TLS.
+What it does not see: io_uring, sendfile, splice, vmsplice, data in a TCP fast open, 32-bit programs, and clear text
+under TLS.
 """
 
 import ctypes
@@ -32,6 +33,10 @@ X32_BIT = 0x40000000
 
 WRITE, WRITEV, SENDTO, SENDMSG, SENDMMSG = 1, 20, 44, 46, 307
 SEND_FAMILY = (WRITE, WRITEV, SENDTO, SENDMSG, SENDMMSG)
+PWRITE, FTRUNCATE, UNLINK, UNLINKAT, FCNTL = 18, 77, 87, 263, 72
+# Only shown to a supervisor that watches databases; of fcntl only the locks.
+FILE_FAMILY = (PWRITE, FTRUNCATE, UNLINK, UNLINKAT)
+F_SETLK = 6
 
 _SYS_SECCOMP = 317
 _PR_SET_NO_NEW_PRIVS = 38
@@ -46,7 +51,7 @@ _FLAG_WAIT_KILLABLE_RECV = 1 << 5
 _KERNEL_MIN = (5, 19)
 
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER_OR_EQUAL, _RETURN = 0x20, 0x15, 0x35, 0x06
-_OFFSET_NUMBER, _OFFSET_ARCH = 0, 4
+_OFFSET_NUMBER, _OFFSET_ARCH, _OFFSET_SECOND_ARGUMENT = 0, 4, 24
 
 _ANSWER_SECONDS_MAX = 10.0
 
@@ -105,33 +110,43 @@ def _may_trace() -> bool:
     return False
 
 
-def _filter() -> bytes:
-    """Shows the send family; lets everything else pass. A call of another architecture passes and is not seen."""
-    count = len(SEND_FAMILY)
+def _filter(files: bool) -> bytes:
+    """Shows the send family, and the calls that change files if asked; lets everything else pass.
+
+    A call of another architecture passes and is not seen.
+    """
+    numbers = SEND_FAMILY + (FILE_FAMILY if files else ())
+    # Each line is (operation, where to go if true, where to go if false, value); the names become distances below.
     lines = [
-        (_LOAD_WORD, 0, 0, _OFFSET_ARCH),
-        (_JUMP_EQUAL, 0, count + 3, AUDIT_ARCH_X86_64),
-        (_LOAD_WORD, 0, 0, _OFFSET_NUMBER),
+        (_LOAD_WORD, "", "", _OFFSET_ARCH),
+        (_JUMP_EQUAL, "", "pass", AUDIT_ARCH_X86_64),
+        (_LOAD_WORD, "", "", _OFFSET_NUMBER),
         # The x32 calls have the same architecture and other numbers: answer as a kernel without x32 does.
-        (_JUMP_GREATER_OR_EQUAL, count + 2, 0, X32_BIT),
+        (_JUMP_GREATER_OR_EQUAL, "refuse", "", X32_BIT),
     ]
-    for index, number in enumerate(SEND_FAMILY):
-        lines.append((_JUMP_EQUAL, count - index, 0, number))
-    lines += [
-        (_RETURN, 0, 0, _RET_ALLOW),
-        (_RETURN, 0, 0, _RET_USER_NOTIF),
-        (_RETURN, 0, 0, _RET_ERRNO | errno.ENOSYS),
+    lines += [(_JUMP_EQUAL, "show", "", number) for number in numbers]
+    if files:
+        lines += [
+            (_JUMP_EQUAL, "", "pass", FCNTL),
+            (_LOAD_WORD, "", "", _OFFSET_SECOND_ARGUMENT),
+            (_JUMP_EQUAL, "show", "pass", F_SETLK),
+        ]
+    returns = {"pass": _RET_ALLOW, "show": _RET_USER_NOTIF, "refuse": _RET_ERRNO | errno.ENOSYS}
+    places = {name: len(lines) + index for index, name in enumerate(returns)}
+    packed = [
+        struct.pack("=HBBI", operation, *(places[name] - index - 1 if name else 0 for name in (yes, no)), value)
+        for index, (operation, yes, no, value) in enumerate(lines)
     ]
-    # The order of the three returns is what the jumps above count on: allow, show, refuse.
-    return b"".join(struct.pack("=HBBI", *line) for line in lines)
+    packed += [struct.pack("=HBBI", _RETURN, 0, 0, value) for value in returns.values()]
+    return b"".join(packed)
 
 
-def _install_filter() -> int:
+def _install_filter(files: bool) -> int:
     """The listener's descriptor."""
     libc = _libc()
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise CannotInterceptError("no_new_privs could not be set: " + _told())
-    instructions = _filter()
+    instructions = _filter(files)
     program = _Program(len(instructions) // 8, instructions)
     flags = _FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE_RECV
     listener = libc.syscall(_SYS_SECCOMP, _SET_MODE_FILTER, flags, ctypes.byref(program))
@@ -164,9 +179,9 @@ def install(listeners: str, role: str) -> None:
             answer = _line(link)
         except OSError as error:
             raise CannotInterceptError(f"the supervisor at {listeners} does not answer: {error}") from error
-        if answer != "go":
+        if answer not in ("go", "go files"):
             raise CannotInterceptError(answer or "the supervisor ended")
-        listener = _install_filter()
+        listener = _install_filter(files=answer == "go files")
         # From here on this process must not send until the supervisor has the listener.
         link.shutdown(socket.SHUT_WR)
         answer = _line(link)

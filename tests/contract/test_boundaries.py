@@ -1,9 +1,11 @@
 """A process is stopped exactly at the boundary that was named, whatever language and client it sends with."""
 
+import contextlib
 import errno
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -90,13 +92,14 @@ class Watch:
 
 
 @contextmanager
-def watching(lane: Lane, **dependencies: int) -> Iterator[Watch]:
+def watching(lane: Lane, *, databases: dict[str, str] | None = None, **dependencies: int) -> Iterator[Watch]:
     settings = Settings(
         record=str(lane.directory / "boundaries.jsonl"),
         listeners=str(lane.directory / "listeners.sock"),
         control=str(lane.directory / "supervisor.sock"),
         origin=time.monotonic(),
         dependencies=dependencies,
+        databases=databases or {},
     )
     pid = lane.spawn(
         [sys.executable, "-P", "-m", "harness.boundaries.supervisor", msgspec.json.encode(settings).decode()],
@@ -442,6 +445,47 @@ def test_the_record_of_a_supervisor_that_was_asked_to_end_is_complete(redis_watc
     assert [type(line) for line in redis_watch.lines] == [Boundary, Ended]
 
 
+ZYGOTE = """
+worker = os.fork()
+if worker == 0:
+    print(os.getpid(), flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    link.send(command("INCR", "by-worker"))
+    link.recv(99)
+    if os.fork() == 0:
+        link.send(command("INCR", "by-its-child"))
+        link.recv(99)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+link.send(command("INCR", "by-zygote"))
+link.recv(99)
+"""
+
+
+def test_a_worker_that_a_zygote_forks_is_a_main_process_once_it_is_told(
+    redis_watch: Watch, broker: Broker, tmp_path: Path
+) -> None:
+    pid = redis_watch.start(sys.executable, "-c", raw(broker, ZYGOTE), role="zygote", cwd=tmp_path)
+    worker = wait_until(redis_watch.printed, within=20, or_else="the zygote did not fork")
+    redis_watch.client.add_main(int(worker))
+    (tmp_path / "go").touch()
+    assert wait_until(lambda: redis_watch.lane.exit_of(pid), within=20, or_else="hangs") == "exit 0"
+    assert [(line.process, line.name) for line in redis_watch.boundaries()] == [
+        (Process.MAIN, "INCR by-worker"),
+        (Process.CHILD, "INCR by-its-child"),
+        (Process.OTHER, "INCR by-zygote"),
+    ]
+
+
+def test_what_is_loaded_into_the_subject_needs_nothing_but_the_standard_library() -> None:
+    words = [sys.executable, "-I", "-S", user_notify.__file__]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("usage: ")
+
+
 def test_a_subject_has_no_new_privileges(redis_watch: Watch) -> None:
     assert redis_watch.run("grep", "NoNewPrivs:.1", "/proc/self/status") == "exit 0"
 
@@ -476,3 +520,69 @@ except user_notify.CannotInterceptError as error:
     sys.exit("threads" not in str(error))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Shop:
+    """A SQLite database that a subject writes to, and the code that does it."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self.path = path
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as link:
+            link.execute(f"PRAGMA journal_mode={mode}")
+            link.execute("CREATE TABLE sold (item)")
+        self.opened = f"""
+import os, sqlite3, sys
+link = sqlite3.connect({str(path)!r}, isolation_level=None)
+link.execute("PRAGMA journal_mode={mode}")
+"""
+
+    def sold(self) -> int:
+        with contextlib.closing(sqlite3.connect(self.path)) as link:
+            return int(link.execute("SELECT count(*) FROM sold").fetchone()[0])
+
+
+SELL = """
+link.execute("BEGIN IMMEDIATE")
+for _ in range(500):
+    link.execute("INSERT INTO sold VALUES ('" + "x" * 200 + "')")
+link.execute("COMMIT")
+"""
+
+
+@pytest.fixture(params=["DELETE", "TRUNCATE", "PERSIST", "WAL"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "shop.db", request.param)
+
+
+@pytest.fixture
+def shop_watch(lane: Lane, shop: Shop) -> Iterator[Watch]:
+    with watching(lane, databases={"shop": str(shop.path)}) as started:
+        yield started
+
+
+@pytest.mark.parametrize(("side", "sold"), [(Side.BEFORE, 500), (Side.AFTER, 1000)])
+def test_a_commit_is_one_boundary_with_a_before_and_an_after(
+    side: Side, sold: int, shop: Shop, shop_watch: Watch
+) -> None:
+    shop_watch.arm("COMMIT shop", side, occurrence=2)
+    with contextlib.closing(sqlite3.connect(shop.path)) as other:  # somebody else has it open all the time
+        other.execute("SELECT count(*) FROM sold").fetchone()
+        assert shop_watch.python(shop.opened + SELL + SELL) == "SIGKILL", shop_watch.printed()
+        assert other.execute("SELECT count(*) FROM sold").fetchone()[0] == sold
+    assert shop.sold() == sold
+    assert shop_watch.names() == [("COMMIT shop", 1), ("COMMIT shop", 2)]
+
+
+def test_a_rollback_a_recovery_and_a_read_are_no_commits(shop: Shop, shop_watch: Watch) -> None:
+    shop_watch.arm("COMMIT shop", Side.BEFORE)
+    assert shop_watch.python(shop.opened + SELL) == "SIGKILL"
+    shop_watch.client.reset()
+    told = len(shop_watch.names())
+    read = "link.execute('SELECT * FROM sold').fetchall()"
+    assert shop_watch.python(f"{shop.opened}{read}{SELL.replace('COMMIT', 'ROLLBACK')}") == "exit 0", (
+        shop_watch.printed()
+    )
+    assert shop_watch.names()[told:] == []
+    assert shop_watch.python(shop.opened + SELL + "link.close()") == "exit 0", shop_watch.printed()
+    assert shop_watch.names()[told:] == [("COMMIT shop", 1)]
+    assert shop.sold() == 500
