@@ -1,8 +1,9 @@
 """What a connection says, as messages with names: pure, fed with what is sent, one `Stream` for each connection.
 
 A name says what happens at the other end and is the same in each run: `HSET invoice`, `POST /v1/emails`,
-`SMTP message`. What varies from run to run within a key or path (UUIDs, long hexadecimal or decimal numbers) becomes
-`*`; a query string is cut off, for it may hold secrets. Commands that one send carries together are one name.
+`SMTP message`, `COMMIT (UPDATE invoices)`. What varies from run to run within a key or path (UUIDs, long hexadecimal or
+decimal numbers) becomes `*`; a query string is cut off, for it may hold secrets. Commands that one send carries
+together are one name.
 
 Only what changes something at the other end counts. Reads, handshakes, pings and subscriptions are followed, so that
 the stream stays understood, and not told. Commands between MULTI and EXEC happen at EXEC.
@@ -13,16 +14,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from harness.boundaries.postgresql import STARTUP_BYTES, Postgresql, begins
+from harness.boundaries.stable import NAME_CHARACTERS_MAX, stable
+
 OPAQUE = "SEND"  # what cannot be read: TLS, other protocols, a stream that has broken its rules
-NAME_CHARACTERS_MAX = 200
 _LINE_BYTES_MAX = 64 * 1024
-_SNIFF_BYTES_MAX = 16
 _WORD_BYTES_KEPT = 256
 _LENGTH_BYTES_MAX = 32
 _SIGNS = b"*$"  # of a command, of a word
-
-_VARIES = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|\d{9,}", re.IGNORECASE)
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 REDIS_WITHOUT_EFFECT = frozenset(
     """
@@ -86,32 +85,19 @@ class Stream:
         self._counts = False
 
 
-def stable(text: str) -> str:
-    """Without what differs from run to run, printable, of bounded length."""
-    return _UNPRINTABLE.sub("?", _VARIES.sub("*", text))[:NAME_CHARACTERS_MAX]
-
-
 def _joined(names: list[str]) -> str:
     several = list(dict.fromkeys(names))
     return " + ".join(several)[:NAME_CHARACTERS_MAX]
 
 
-_METHOD = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE) ")
-_METHOD_MAYBE = re.compile(rb"[A-Z]{1,7}\Z")
-_GREETING = re.compile(rb"(?:EHLO|HELO|LHLO)[ \r]", re.IGNORECASE)
-
-
 def _protocol(head: bytes) -> Reading | None:
     """Told by the first bytes; None while they do not tell yet."""
-    if re.match(rb"\*\d", head):
-        return _Resp()
-    if _METHOD.match(head):
-        return _Http()
-    if _GREETING.match(head):
-        return _Smtp()
-    if head == b"*" or (_METHOD_MAYBE.match(head) and len(head) < _SNIFF_BYTES_MAX):
-        return None
-    return _Opaque()
+    for beginning, reading in _PROTOCOLS:
+        if beginning.match(head):
+            return reading()
+    if len(head) >= STARTUP_BYTES and begins(head):
+        return Postgresql()
+    return None if _UNDECIDED.match(head) else _Opaque()
 
 
 class _Opaque:
@@ -320,3 +306,11 @@ class _Smtp:
                 raise ValueError("mail in chunks is not read")
         self.within = self._begun or not self._lines.empty
         return begun
+
+
+_PROTOCOLS: tuple[tuple[re.Pattern[bytes], type[Reading]], ...] = (
+    (re.compile(rb"\*\d"), _Resp),
+    (re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE) "), _Http),
+    (re.compile(rb"(?:EHLO|HELO|LHLO)[ \r]", re.IGNORECASE), _Smtp),
+)
+_UNDECIDED = re.compile(rb"(?:\*|[A-Za-z]{1,7}|\0.{0,6})\Z", re.DOTALL)  # too little to tell

@@ -2,7 +2,7 @@
 
 For each call it reads what is about to be sent, finds out to whom, and follows the connection's messages
 (`messages.Stream`). A message with an effect is a boundary: it is numbered, written to the record, and only then
-answered: let pass, or whatever an armed rule says. A call that is no socket's, or goes to no TCP peer, passes at once.
+answered: let pass, or whatever an armed rule says. A call that goes to nobody of interest passes at once.
 
 "Before" means that nothing of the message has left; "after", that all of it has and the peer has answered, while the
 sender still waits in its send: the supervisor sends in its place, through a duplicate of its socket. A message that
@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listeners: str  # path of the socket at which `user_notify` asks
     control: str  # path of the control socket to listen on
     origin: float  # CLOCK_MONOTONIC at which the run began
-    dependencies: dict[str, int] = {}  # name of each known peer -> its TCP port
+    dependencies: dict[str, int | str] = {}  # name of each known peer -> its TCP port, or the path of its Unix socket
     databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
 
 
@@ -292,17 +292,24 @@ class Supervisor:
             return known
         peer = dependency = ""
         with processes.duplicate_socket(pid, descriptor) as duplicate:
-            internet = duplicate.family in {socket.AF_INET, socket.AF_INET6}
-            if internet and duplicate.type == socket.SOCK_STREAM:
+            if duplicate.type == socket.SOCK_STREAM:
                 try:
-                    host, port = duplicate.getpeername()[:2]
+                    peer, dependency = self._peer(duplicate)
                 except OSError:
                     return None  # not connected yet: asked again at its next send
-                peer, dependency = f"{host}:{port}", self._names.get(port, "other")
         while len(self._connections) >= CONNECTIONS_MAX:
             self._connections.pop(next(iter(self._connections)))
         found = self._connections[inode] = Connection(dependency, peer) if peer else None
         return found
+
+    def _peer(self, link: socket.socket) -> tuple[str, str]:
+        """Address and name of the other end; empty for what is of no interest: Unix sockets that nobody has named."""
+        address = link.getpeername()
+        if link.family == socket.AF_UNIX:
+            path = os.fsdecode(address)
+            return (path, self._names[path]) if path in self._names else ("", "")
+        host, port = address[:2]
+        return f"{host}:{port}", self._names.get(port, "other")
 
     def _account(self, connection: Connection, pid: int, descriptor: int, payload: bytes) -> None:
         """Take back what the previous send of this connection was thought to send and did not."""
@@ -310,6 +317,8 @@ class Supervisor:
         if not connection.watched:
             return
         with processes.duplicate_socket(pid, descriptor) as duplicate:
+            if duplicate.family == socket.AF_UNIX:
+                return  # the kernel does not count there
             taken = _bytes_taken(duplicate)
         if (undo := connection.undo) is not None:
             sent = taken - undo.taken_before

@@ -1,12 +1,14 @@
 """Messages are named by what happens at the other end, however the bytes are cut into sends."""
 
+import struct
 import sys
 
 import pytest
 
 from harness.boundaries import user_notify
-from harness.boundaries.messages import OPAQUE, Seen, Stream, stable
+from harness.boundaries.messages import OPAQUE, Seen, Stream
 from harness.boundaries.rules import Delay, Rule, Side
+from harness.boundaries.stable import stable
 
 
 def command(*words: str) -> bytes:
@@ -101,9 +103,61 @@ def test_a_mail_whose_data_was_refused_has_not_begun() -> None:
     assert stream.feed(b"RSET\r\n") == Seen()
 
 
+def pg(kind: str, *parts: bytes) -> bytes:
+    body = b"\0".join([*parts, b""])
+    return kind.encode() + struct.pack(">I", len(body) + 4) + body
+
+
+TLS_WANTED = struct.pack(">II", 8, 80877103)
+STARTUP = struct.pack(">II", 20, 3 << 16) + b"user\0shop\0\0\0"
+
+
+def prepared(query: bytes, name: bytes = b"") -> bytes:
+    return pg("P", name, query) + pg("B", b"", name) + pg("E", b"") + pg("S")
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ([pg("Q", b"BEGIN"), pg("Q", b"SELECT 1"), pg("Q", b"COMMIT")], []),
+        (
+            [
+                pg("Q", b"BEGIN"),
+                prepared(b"INSERT INTO sent VALUES ($1)"),
+                pg("Q", b"UPDATE a SET b"),
+                pg("Q", b"COMMIT"),
+            ],
+            ["COMMIT (INSERT sent + UPDATE a)"],
+        ),
+        ([pg("Q", b"BEGIN"), pg("Q", b"DELETE FROM a"), pg("Q", b"ROLLBACK"), pg("Q", b"COMMIT")], []),
+        ([pg("Q", b"BEGIN; INSERT INTO a VALUES (1); COMMIT")], ["COMMIT (INSERT a)"]),
+        ([prepared(b"/* why */ UPDATE ONLY invoices SET paid = true")], ["UPDATE invoices"]),
+        ([prepared(b"SELECT id FROM a FOR UPDATE"), pg("Q", b"WITH x AS (SELECT 1 FOR UPDATE) SELECT 2")], []),
+        ([pg("Q", b"WITH x AS (SELECT 1) INSERT INTO a SELECT 1")], ["INSERT a"]),
+        ([prepared(b"DELETE FROM a", b"s1"), pg("B", b"", b"s1") + pg("E", b"") + pg("S")], ["DELETE a", "DELETE a"]),
+        ([pg("Q", b"CREATE TABLE a (b text)")], ["CREATE TABLE"]),
+        ([pg("Q", b"INSERT INTO a VALUES ('" + b"x" * 50_000 + b"')")], ["INSERT a"]),
+    ],
+)
+@pytest.mark.parametrize("size", [3, 100_000])
+def test_of_postgresql_a_commit_or_a_statement_by_itself_is_told(
+    sent: list[bytes], expected: list[str], size: int
+) -> None:
+    everything = [STARTUP, *sent]
+    pieces = [each[start : start + size] for each in everything for start in range(0, len(each), size)]
+    assert names(TLS_WANTED, *pieces) == expected
+
+
 @pytest.mark.parametrize(
     "broken",
-    [b"*1\r\n$-3\r\n", b"*-1\r\n", b"*1\r\n!3\r\n", b"*2\r\n" + b"$" + b"9" * 70_000, b"EHLO x\r\nSTARTTLS\r\n"],
+    [
+        b"*1\r\n$-3\r\n",
+        b"*-1\r\n",
+        b"*1\r\n!3\r\n",
+        b"*2\r\n" + b"$" + b"9" * 70_000,
+        b"EHLO x\r\nSTARTTLS\r\n",
+        TLS_WANTED + b"\x16\x03\x01" + b"x" * 9,
+    ],
 )
 def test_a_stream_that_cannot_be_read_any_more_is_told_send_by_send(broken: bytes) -> None:
     stream = Stream()
