@@ -10,8 +10,6 @@ from typing import NamedTuple
 _RECEIVE = 0xC0502100
 _ANSWER = 0xC0182101
 _ID_VALID = 0x40082102
-_SET_FLAGS = 0x40082104
-_SYNC_WAKE_UP = 1  # the two hand the processor to each other instead of waking another one; Linux 6.6
 _CONTINUE = 1
 
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
@@ -39,8 +37,6 @@ class Listener:
         self.descriptor = descriptor
         weakref.finalize(self, os.close, descriptor)
         self._notification = bytearray(_ZEROS)
-        with suppress(OSError):
-            fcntl.ioctl(descriptor, _SET_FLAGS, _SYNC_WAKE_UP)
 
     def receive(self) -> Call | None:
         """The next call; None if its sender died before it was received. Blocks if no call waits: poll first."""
