@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from harness.boundaries.postgresql import STARTUP_BYTES, Postgresql, begins
 from harness.boundaries.stable import NAME_CHARACTERS_MAX, stable
+from harness.boundaries.tls import Tls
 
-OPAQUE = "SEND"  # what cannot be read: TLS, other protocols, a stream that has broken its rules
+OPAQUE = "SEND"  # what cannot be read: other protocols, a stream that has broken its rules
 _LINE_BYTES_MAX = 64 * 1024
 _WORD_BYTES_KEPT = 256
 _LENGTH_BYTES_MAX = 32
@@ -72,17 +73,13 @@ class Stream:
         try:
             begun = self._reading.feed(data)
         except ValueError:
-            self.lose()
+            self._reading = _Opaque()
+            self._counts = False
             return Seen(begun=OPAQUE, ended=was_open)
         within = self._reading.within
         ended = was_open and (bool(begun) or not within)
         self._counts = within and (bool(begun) or was_open)
         return Seen(begun=_joined(begun), ended=ended, open=bool(begun) and within)
-
-    def lose(self) -> None:
-        """Something was sent that could not be read: from here on each send is a message of its own."""
-        self._reading = _Opaque()
-        self._counts = False
 
 
 def _joined(names: list[str]) -> str:
@@ -311,6 +308,7 @@ class _Smtp:
 _PROTOCOLS: tuple[tuple[re.Pattern[bytes], type[Reading]], ...] = (
     (re.compile(rb"\*\d"), _Resp),
     (re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE) "), _Http),
+    (re.compile(rb"\x16\x03[\0-\4]"), Tls),
     (re.compile(rb"(?:EHLO|HELO|LHLO)[ \r]", re.IGNORECASE), _Smtp),
 )
-_UNDECIDED = re.compile(rb"(?:\*|[A-Za-z]{1,7}|\0.{0,6})\Z", re.DOTALL)  # too little to tell
+_UNDECIDED = re.compile(rb"(?:\*|\x16\x03?|[A-Za-z]{1,7}|\0.{0,6})\Z", re.DOTALL)  # too little to tell

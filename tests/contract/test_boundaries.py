@@ -2,13 +2,16 @@
 
 import contextlib
 import errno
+import http.server
 import os
 import shutil
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -238,6 +241,7 @@ def test_a_program_in_c_is_stopped_at_the_command(side: Side, sender: Path, redi
         assert redis_watch.run(str(sender), str(broker.port)) == "SIGKILL"
         assert broker.client.delete("from") == (side is Side.AFTER)
     assert redis_watch.run(str(sender), str(broker.port)) == "exit 0"
+    assert {strike.replied for strike in redis_watch.strikes(TIMES)} == {side is Side.AFTER}
     assert {line.process for line in redis_watch.boundaries()} == {Process.MAIN}
 
 
@@ -408,7 +412,7 @@ sys.exit(link.recv(99) != b":1\\r\\n")
 def test_garbage_is_told_as_a_send_and_does_not_end_the_supervisor(redis_watch: Watch, broker: Broker) -> None:
     code = """
 negative, endless = b"*2\\r\\n$-5\\r\\n", b"*1\\r\\n$99999999999999999999\\r\\n"
-for garbage in (negative, endless, b"*1x\\r\\n", bytes(range(256)), b"\\x16\\x03\\x01"):
+for garbage in (negative, endless, b"*1x\\r\\n", bytes(range(256)), b"\\x16\\x03\\x01\\xff\\xff"):
     socket.create_connection(link.getpeername()).send(garbage)
 for call in (lambda: os.write(999, b"x"), lambda: link.send(b""), lambda: os.writev(1, [b"a", b"b"])):
     try: call()
@@ -631,3 +635,50 @@ def test_a_commit_of_postgresql_is_one_boundary(side: Side, lane: Lane, postgres
             assert watch.names() == [(name, number + 1) for number in range(TIMES + 1)]
         booked = [number for (number,) in link.execute("SELECT number FROM booked ORDER BY number").fetchall()]
     assert booked == [number for number in range(TIMES + 1) if side is Side.AFTER or number == TIMES]
+
+
+ENCRYPTED = """
+import http.client, ssl
+context = ssl._create_unverified_context()
+context.maximum_version = ssl.TLSVersion.{version}
+client = http.client.HTTPSConnection("127.0.0.1", {port}, context=context, timeout=20)
+for _ in range(3):
+    client.request("POST", "/", body=b"x" * 10, headers={{"Connection": "keep-alive"}})
+    client.getresponse().read()
+"""
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_of_an_encrypted_client_each_send_of_data_is_a_boundary(version: str, lane: Lane, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    certificate = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "key", "-out", "certificate"]
+    subprocess.run(["openssl", "req", *certificate], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            with watching(lane, shop=server.server_port) as watch:
+                ended = watch.python(ENCRYPTED.format(version=version, port=server.server_port))
+                assert ended == "exit 0", watch.printed()
+                # http.client sends the head and the body of each request by themselves
+                assert watch.names() == [("TLS data", number + 1) for number in range(6)]
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -38,7 +38,6 @@ GET = b"GET /v1/emails HTTP/1.1\r\nHost: x\r\n\r\n"
         (POST, "POST /v1/emails"),
         (CHUNKED, "PUT /files/a"),
         (b"DELETE /v1/emails/0123456789abcdef0123 HTTP/1.1\r\n\r\n", "DELETE /v1/emails/*"),
-        (b"\x16\x03\x01\x02\x00\x01", OPAQUE),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", OPAQUE),
     ],
 )
@@ -163,6 +162,28 @@ def test_a_stream_that_cannot_be_read_any_more_is_told_send_by_send(broken: byte
     stream = Stream()
     assert stream.feed(broken).begun == OPAQUE
     assert stream.feed(b"POST / HTTP/1.1\r\n\r\n").begun == OPAQUE
+
+
+def record(kind: int, size: int) -> bytes:
+    return struct.pack(">BHH", kind, 0x303, size) + bytes(size)
+
+
+HELLO, CHANGE, ALERT = record(22, 500), record(20, 1), record(21, 2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ([HELLO, CHANGE + record(23, 53), record(23, 100), record(23, 16_000) * 3, ALERT], ["TLS data"] * 2),
+        ([HELLO, record(22, 70) + CHANGE + record(22, 40), record(23, 100), ALERT], ["TLS data"]),
+        ([HELLO, ALERT], []),
+        ([HELLO[:3], HELLO[3:], CHANGE, record(23, 53) + record(23, 9)], ["TLS data"]),
+        ([HELLO, b"plain text follows"], [OPAQUE]),
+    ],
+    ids=["1.3", "1.2", "refused", "cut", "broken"],
+)
+def test_of_an_encrypted_connection_only_data_is_told(sent: list[bytes], expected: list[str]) -> None:
+    assert names(*sent) == expected
 
 
 def test_a_name_has_a_bounded_length_and_only_printable_characters() -> None:
