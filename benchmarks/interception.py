@@ -23,7 +23,8 @@ from pathlib import Path
 import msgspec
 
 from harness.boundaries import user_notify
-from harness.boundaries.supervisor import Settings, SupervisorClient
+from harness.boundaries.client import SupervisorClient
+from harness.boundaries.supervisor import Settings
 from harness.waiting import wait_until
 
 ROUNDS = 7

@@ -19,7 +19,6 @@ If the supervisor dies, every further send of the subject fails with ENOSYS; its
 Started as `python -m harness.boundaries.supervisor JSON`; controlled over a Unix socket, one JSON object a line.
 """
 
-import array
 import contextlib
 import copy
 import fcntl
@@ -31,17 +30,14 @@ import socket
 import socketserver
 import struct
 import sys
-import termios
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from harness.boundaries import processes
+from harness.boundaries import processes, sockets
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
 from harness.boundaries.messages import Stream
 from harness.boundaries.notifications import Call, Listener
@@ -319,7 +315,7 @@ class Supervisor:
         with processes.duplicate_socket(pid, descriptor) as duplicate:
             if duplicate.family == socket.AF_UNIX:
                 return  # the kernel does not count there
-            taken = _bytes_taken(duplicate)
+            taken = sockets.bytes_taken(duplicate)
         if (undo := connection.undo) is not None:
             sent = taken - undo.taken_before
             if 0 <= sent < len(undo.payload):
@@ -404,21 +400,26 @@ class Supervisor:
         with processes.duplicate_socket(call.pid, call.arguments[0] & 0xFFFFFFFF) as link:
             if not listener.is_valid(call):
                 raise ProcessLookupError("the sender had gone before the message was sent")
-            unread = _bytes_unread(link)
+            unread = sockets.bytes_unread(link)
             sent = 0
             deadline = time.monotonic() + SEND_SECONDS_MAX
             while sent < len(payload):
                 try:
                     sent += link.send(payload[sent:], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
                 except BlockingIOError as error:
-                    if not _ready(link, select.POLLOUT, deadline):
+                    if not sockets.ready(link, select.POLLOUT, deadline):
                         raise TimeoutError(f"the peer took {sent} of {len(payload)} bytes") from error
             deadline = time.monotonic() + REPLY_SECONDS_MAX
-            replied = _ready(link, select.POLLIN | select.POLLRDHUP, deadline)
+            replied = sockets.ready(link, select.POLLIN | select.POLLRDHUP, deadline)
             # What was there unread before is not the answer: wait until there is more.
-            while replied and _bytes_unread(link) == unread and not _hung_up(link) and time.monotonic() < deadline:
+            while (
+                replied
+                and sockets.bytes_unread(link) == unread
+                and not sockets.hung_up(link)
+                and time.monotonic() < deadline
+            ):
                 threading.Event().wait(POLL_SECONDS)
-            return msgspec.structs.replace(struck, sent=sent, replied=_bytes_unread(link) > unread)
+            return msgspec.structs.replace(struck, sent=sent, replied=sockets.bytes_unread(link) > unread)
 
     def _act(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, struck: Struck) -> Struck:
         match rule.action:
@@ -448,37 +449,6 @@ class Supervisor:
         if not main:
             raise ProcessLookupError(f"process {sender} has no main process")
         return [main] if whom is Whom.MAIN else [main, *processes.descendants(main)]
-
-
-def _bytes_taken(link: socket.socket) -> int:
-    """How many bytes the kernel has taken over for this connection so far, but for a constant."""
-    while True:
-        acknowledged = _bytes_acknowledged(link)
-        waiting = array.array("i", [0])
-        fcntl.ioctl(link, termios.TIOCOUTQ, waiting)
-        if _bytes_acknowledged(link) == acknowledged:
-            return acknowledged + waiting[0]
-
-
-def _bytes_acknowledged(link: socket.socket) -> int:
-    # tcpi_bytes_acked of struct tcp_info (linux/tcp.h)
-    return int(struct.unpack_from("=Q", link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128), 120)[0])
-
-
-def _bytes_unread(link: socket.socket) -> int:
-    unread = array.array("i", [0])
-    fcntl.ioctl(link, termios.FIONREAD, unread)
-    return unread[0]
-
-
-def _hung_up(link: socket.socket) -> bool:
-    return _ready(link, select.POLLRDHUP, time.monotonic())
-
-
-def _ready(link: socket.socket, events: int, deadline: float) -> bool:
-    poll = select.poll()
-    poll.register(link, events)
-    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
 
 class _ControlHandler(socketserver.StreamRequestHandler):
@@ -526,58 +496,6 @@ def main() -> None:
     for server in (welcome, control):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     supervisor.serve()
-
-
-class SupervisorClient:
-    """The harness's side of the control socket.
-
-    :raises OSError: from every method, when the supervisor is not there
-    """
-
-    def __init__(self, control: Path) -> None:
-        self._control = control
-
-    def arm(self, rule: Rule) -> None:
-        self._command({"op": "arm", "rule": msgspec.to_builtins(rule)})
-
-    def disarm(self, rule: str) -> None:
-        self._command({"op": "disarm", "rule": rule})
-
-    def reset(self) -> None:
-        """Count occurrences from 1 again."""
-        self._command({"op": "reset"})
-
-    def add_main(self, pid: int) -> None:
-        """From now on this process is a main process, and what descends from it is its children."""
-        self._command({"op": "main", "pid": pid})
-
-    def struck(self, rule: str, *, within: float) -> Struck | None:
-        """How the rule was carried out; None if nothing came to it in time."""
-        answer = self._command({"op": "struck", "rule": rule, "within": within}, within=within)["struck"]
-        return None if answer is None else msgspec.convert(answer, Struck)
-
-    def status(self) -> dict[str, int]:
-        """How many calls, boundaries and unseen calls there were so far."""
-        return self._command({"op": "status"})
-
-    def _command(self, request: dict[str, Any], *, within: float = 0.0) -> dict[str, Any]:
-        with self._linked(within + 10) as link:
-            link.sendall(json.dumps(request).encode() + b"\n")
-            with link.makefile("rb") as lines:
-                line = lines.readline()
-        if not line:
-            raise ConnectionError("the supervisor has ended")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise RuntimeError(f"supervisor: {answer['error']}")
-        return answer
-
-    @contextlib.contextmanager
-    def _linked(self, seconds: float) -> Iterator[socket.socket]:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.settimeout(seconds)
-            link.connect(str(self._control))
-            yield link
 
 
 if __name__ == "__main__":

@@ -26,9 +26,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from harness.boundaries import user_notify
+from harness.boundaries.client import SupervisorClient
 from harness.boundaries.record import Boundary, Ended, Part, Struck, Unseen, lines
 from harness.boundaries.rules import Action, Delay, Fail, Kill, Process, Rule, Side, Whom
-from harness.boundaries.supervisor import Settings, SupervisorClient
+from harness.boundaries.supervisor import Settings
 from harness.services.broker import Broker, resolve, running_broker
 from harness.session import Lane
 from harness.waiting import wait_until
