@@ -1,0 +1,13 @@
+"""Names that are the same in each run."""
+
+import re
+
+NAME_CHARACTERS_MAX = 200
+
+_VARIES = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|\d{9,}", re.IGNORECASE)
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+
+def stable(text: str) -> str:
+    """Without what differs from run to run, printable, of bounded length."""
+    return _UNPRINTABLE.sub("?", _VARIES.sub("*", text))[:NAME_CHARACTERS_MAX]
