@@ -3,7 +3,7 @@
 from typing import Any
 
 from reference_worker import tables
-from reference_worker.app import DATABASE, app
+from reference_worker.app import DATABASE
 from reference_worker.records import customers, exports, invoices, users
 from reference_worker.records.customers import Customer
 from reference_worker.records.exports import Export
@@ -13,7 +13,6 @@ from reference_worker.records.users import User
 
 def prepare(inputs: list[dict[str, Any]]) -> None:
     tables.create(DATABASE)
-    app.reference_letters.table.create()
     for user_id in _ids(inputs, "user_id"):
         users.add(DATABASE, User(user_id=user_id, email=f"{user_id}@customers.example"))
     for number, invoice_id in enumerate(_ids(inputs, "invoice_id"), start=1):

@@ -2,6 +2,7 @@
 
 from reference_worker import claims, deliveries, outbox
 from reference_worker.database import Database, metadata
+from reference_worker.dead_letters import table
 from reference_worker.records import customers, exports, invoices, users
 
 TABLES = (
@@ -12,6 +13,7 @@ TABLES = (
     claims.claims,
     outbox.outbox,
     deliveries.deliveries,
+    table.dead_letters,
 )
 
 

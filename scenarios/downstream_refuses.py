@@ -28,7 +28,7 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
 DOWNSTREAM_REFUSES = Scenario(
     name="downstream-refuses",
     story="The downstream refuses every connection for a while, and then works.",
-    covers=("F57", "F83"),
+    covers=("F57",),
     guarantees=GUARANTEES,
     explore=explore,
 )

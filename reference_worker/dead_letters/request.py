@@ -55,7 +55,7 @@ class DeadLetteringRequest(Request):
 
         task_ready(self)
         self._set_aside(
-            f"WorkerLostError: {losses} of its bodies did not come back: the worker died, or the hard limit killed it",
+            f"WorkerLostError: its worker died {losses} times",
             finish,
         )
         return True

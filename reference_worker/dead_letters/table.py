@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, Row
 
+from reference_worker.database import metadata
 from reference_worker.dead_letters.letter import DeadLetter
-
-_metadata = sa.MetaData()
 
 dead_letters = sa.Table(
     "dead_letters",
-    _metadata,
+    metadata,
     # One message is given up once, however often it is delivered again before it is acknowledged.
     sa.Column("message_id", sa.String(255), primary_key=True),
     sa.Column("task", sa.String(255), nullable=False),
@@ -37,7 +36,7 @@ class Table:
         self.engine = engine
 
     def create(self) -> None:
-        _metadata.create_all(self.engine)
+        metadata.create_all(self.engine, tables=[dead_letters])
 
     def add(self, letter: DeadLetter) -> None:
         """Durable when this returns. A second letter for a message changes nothing, unless it was replayed since.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkers import GUARANTEES
+from harness.checkers import CATALOGUE as CHECKERS
 from harness.contract import PlantedBug
 from reference_worker import bugs
 from reference_worker.contract import CONTRACT
@@ -56,7 +56,7 @@ def test_the_contract_names_every_bug_that_the_worker_has_and_no_other() -> None
 def test_bugs_name_scenarios_and_guarantees_that_exist() -> None:
     for bug in BUGS:
         assert set(bug.scenarios) <= {scenario.name for scenario in CATALOGUE}
-        assert {bug.guarantee, *bug.also} <= set(GUARANTEES)
+        assert {bug.guarantee, *bug.also} <= {checker.guarantee for checker in CHECKERS}
 
 
 def test_a_bug_that_is_not_planted_is_not_in_the_worker(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ if "DIE" in os.environ:
 class Deliveries:
     """As the reference worker counts them, with a job that has lost its worker too often already."""
 
-    def losses(self, identity: str) -> int:
+    def losses(self, identity: str, *, message_id: str = "") -> int:
         if identity == "database away":
             raise OSError(identity)
         return SETTINGS.worker_losses_max + 1 if identity == "killer" else 0

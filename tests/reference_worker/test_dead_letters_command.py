@@ -15,8 +15,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             made.push(envelope("letters.fail", ["\x1b[2J"], message_id="m1", headers={"retries": 5, "own": "\u00e9"}))
             made.push(envelope("letters.\x1b]0;owned\x07", message_id="m2"))
             made.push(b"\x1b[2J")
+            made.push(envelope("letters.fail", ["again"], message_id="m3", headers={"retries": 5}))
             made.letter("m1")
             made.letter("m2")
+            made.letter("m3")
             made.do_a_good_job()
             made.drained()
         yield made
@@ -25,10 +27,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def test_letters_are_listed_without_what_a_terminal_would_obey(stage: Scene) -> None:
     ran = stage.command("dead-letters", "list")
     assert ran.returncode == 0, ran.stderr
-    assert len(ran.stdout.splitlines()) == 3
+    assert len(ran.stdout.splitlines()) == 4
     assert "\x1b" not in ran.stdout
     assert "\\x1b]0;owned\\x07" in ran.stdout
-    assert len(json.loads(stage.command("dead-letters", "list", "--format", "json").stdout)) == 3
+    assert len(json.loads(stage.command("dead-letters", "list", "--format", "json").stdout)) == 4
 
 
 def test_a_letter_is_shown_with_its_body_and_headers(stage: Scene) -> None:
@@ -58,17 +60,17 @@ def test_what_was_no_message_is_not_replayed(stage: Scene) -> None:
 
 
 def test_a_replayed_message_is_the_one_that_was_delivered_with_its_retries_back(stage: Scene) -> None:
-    before = stage.letter("m1")
-    ran = stage.command("dead-letters", "replay", "m1")
+    before = stage.letter("m3")
+    ran = stage.command("dead-letters", "replay", "m3")
     assert ran.returncode == 0, ran.stderr
     assert "retries reset to 0" in ran.stdout
-    assert stage.letter("m1").replayed_at
+    assert stage.letter("m3").replayed_at
     (item,) = stage.broker.lrange(QUEUE, 0, -1)
     assert json.loads(item)["headers"] == {**json.loads(before.headers), "retries": 0}
     with stage.worker():
         stage.do_a_good_job()
         stage.drained()
-    after = stage.letter("m1")
+    after = stage.letter("m3")
     assert after.replayed_at is None  # given up again, and to be seen again
     assert after.body == before.body
     assert after.attempts == 1
