@@ -10,6 +10,7 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, get_transport_cls, redis
 from kombu.utils import json as kombu_json_module
 from kombu.utils.objects import cached_property
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from reference_worker.dead_letters import letter
 from reference_worker.dead_letters.office import Office
@@ -44,6 +45,17 @@ class Channel(redis.Channel):
 
         client.parse_response = parse_response
         return client
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        """Celery's reconnecting forgives the errors of a connection and no others.
+
+        kombu 5.7 closes a channel whose connection is gone by giving back what is unacknowledged, looks up where to
+        connect, and finds nothing: an AttributeError, which ends the main process after a broker's restart.
+        """
+        if getattr(self.connection, "client", None) is None:
+            raise RedisConnectionError("the connection of this channel has been closed")
+        connparams: Any = super()._connparams  # half typed
+        return connparams(asynchronous=asynchronous)
 
     def _set_aside(self, queue: str, item: bytes, problem: str) -> None:
         parked = kombu_json.dumps([queue, problem, base64.b64encode(item).decode()])
