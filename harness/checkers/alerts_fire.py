@@ -5,7 +5,18 @@ from msgspec import Struct
 
 from harness.checkers.base import Finding, named, plural
 from harness.contract import Alerts
-from harness.events import Acknowledged, Delivered, EffectRequested, Event, MessageId, Queued
+from harness.events import (
+    Acknowledged,
+    Delivered,
+    EffectRequested,
+    EnqueueCalled,
+    EnqueueReturned,
+    Event,
+    JobId,
+    MessageId,
+    Published,
+    Queued,
+)
 from harness.history import History, extract
 from harness.verdict import held, unknown, violated
 
@@ -15,7 +26,7 @@ class AlertsFire(Struct, frozen=True):
 
     Measured from outside: the age of a queue's oldest message by what the broker was seen to do, the alerts by what
     arrived at the ledger. Where a message came back to its queue, an alert is due by the time since then, and
-    permitted by the time since it was first put there: a monitor may count either. An alert is false if its queue was
+    permitted by the time since it was first asked for: a monitor may count either. An alert is false if its queue was
     not too old at any time in the `fires_within_seconds` before it came.
     """
 
@@ -118,14 +129,14 @@ class _Watched:
 
     def __init__(self, history: History, alerts: Alerts) -> None:
         self.end = max(event.at for event in history.events)
-        first: dict[MessageId, float] = {}
+        first = _born(history)
         waiting: dict[str, Queued] = {}
         stays: list[tuple[Queued, float]] = []
         for event in history.events:
             match event:
                 case Queued(delivery_tag=tag, message=message):
                     if message:
-                        first.setdefault(message, event.at)
+                        first[message] = min(first.get(message, event.at), event.at)
                     # A byte-for-byte copy behind its original: the original is the older.
                     waiting.setdefault(tag, event)
                 case Delivered(delivery_tag=tag) | Acknowledged(delivery_tag=tag) if tag in waiting:
@@ -138,6 +149,23 @@ class _Watched:
         self.may_be_old = _spells(
             (queued, max(queued.at, first.get(queued.message, queued.at) + limit), end) for queued, end in stays
         )
+
+
+def _born(history: History) -> dict[MessageId, float]:
+    """When each message was asked for: a producer may stamp it then, somewhat before the broker is seen to have it."""
+    called: dict[JobId, float] = {}
+    born: dict[MessageId, float] = {}
+    for event in history.events:
+        match event:
+            case EnqueueCalled(job=job):
+                called[job] = event.at
+            case EnqueueReturned(job=job, message=message) if message and job in called:
+                born.setdefault(message, called[job])
+            case Published(message=message):
+                born.setdefault(message, event.at)
+            case _:
+                pass
+    return born
 
 
 def _spells(stays: Iterable[tuple[Queued, float, float]]) -> dict[str, list[_Spell]]:

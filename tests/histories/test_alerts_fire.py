@@ -190,3 +190,12 @@ def test_it_is_judged_where_it_is_named() -> None:
     run = told(taken(2))
     named = History((msgspec.structs.replace(run.began, guarantees=("alerts-fire",)), *run.events[1:]))
     assert [(verdict.guarantee, verdict.status) for verdict in judge(named)] == [("alerts-fire", HELD)]
+
+
+def test_a_message_is_as_old_as_its_producers_stamp_which_may_be_older_than_what_the_broker_was_seen_to_do() -> None:
+    seen_late = Queued(at=1.5, queue="mails", message="m1", delivery_tag="t1", body_digest="d1")
+    asked_at = EnqueueCalled(at=1.2, job="job-1", task="mail", identity="mail-a")
+    events = (asked_at, JOB[1], seen_late, alert(11.3, "firing"), taken(12), alert(13, "resolved"), RunEnded(at=60))
+    assert status(history(*events, contract=WATCHED)) is HELD
+    too_early = (asked_at, JOB[1], seen_late, alert(11.1, "firing"), taken(12), alert(13, "resolved"), RunEnded(at=60))
+    assert status(history(*too_early, contract=WATCHED)) is VIOLATED
