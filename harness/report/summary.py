@@ -1,8 +1,11 @@
 """What every report says first: the outcome in one sentence, the matrix, the worst first."""
 
+import re
+
 from harness.report.visible import HEADLINE_NAME_LENGTH_MAX, visible
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
 
+_WORD = re.compile(r"[\w-]+")
 _WORST_FIRST: tuple[Outcome, ...] = ("violated", "unknown", "held")
 
 
@@ -22,6 +25,15 @@ def told_together(scenario: ScenarioResult) -> tuple[tuple[GuaranteeResult, ...]
     for each in sorted(scenario.guarantees, key=lambda each: _WORST_FIRST.index(each.status)):
         groups.setdefault((each.status, each.because, each.witnesses), []).append(each)
     return tuple(map(tuple, groups.values()))
+
+
+def steps_about(because: str, steps: tuple[str, ...]) -> tuple[str, ...]:
+    """The steps that name a job that a verdict's sentence names; all of them where none does."""
+    named = set(_WORD.findall(because))
+    about = tuple(
+        step for step in steps if named & {word for word in _WORD.findall(step) if any(map(str.isdigit, word))}
+    )
+    return about or steps
 
 
 def counted(count: int, noun: str) -> str:

@@ -15,7 +15,7 @@ from harness import __version__
 from harness.checkers import CATALOGUE
 from harness.exit_codes import ExitCode
 from harness.plan import Plans
-from harness.report.summary import told_together
+from harness.report.summary import steps_about, told_together
 from harness.report.visible import visible
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
 
@@ -122,7 +122,7 @@ def _explain(out: Console, scenario: ScenarioResult, alike: tuple[GuaranteeResul
     head.append(f" in {scenario.name}", style="bold")
     out.print(head)
     out.print(Text(f"  {visible(guarantee.because)}"))
-    for step in scenario.steps:
+    for step in steps_about(guarantee.because, scenario.steps):
         out.print(Text(f"  step: {visible(step)}", style="dim"))
     for witness in guarantee.witnesses[:_WITNESSES_SHOWN]:
         out.print(Text(f"  {witness.at:7.3f} s  {witness.source}:{witness.seq}  {visible(witness.says)}"))
