@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMAND_SECONDS_MAX = 150
+# The core profile takes some 80 s on two cores that nobody else uses; here other tests do.
+COMMAND_SECONDS_MAX = 600
 
 
 @dataclass(frozen=True)
