@@ -119,6 +119,7 @@ class Task(Value, frozen=True, kw_only=True):
     * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
     * `retries_max`: how often the task itself tries again when its downstream fails; 0: not told, and the scenarios
       that go to the edge of that budget leave the task out
+    * `backoffs_seconds_min`: how long it waits at least before the first retry, the second, and so on; empty: not told
     * `worker_losses_max`: after how many deaths of its worker the job is still tried once more; one more and it is
       given up. 0: not told, and the scenario of the job that kills its worker leaves the task out
     * `attempts_max`: how often the body may start for one job, whatever happens: 1 + retries + worker losses
@@ -142,6 +143,7 @@ class Task(Value, frozen=True, kw_only=True):
     wait_seconds_max: float
     wrong_arguments: dict[str, Any] | None = None
     retries_max: int = 0
+    backoffs_seconds_min: tuple[float, ...] = ()
     worker_losses_max: int = 0
     queue: str = ""
     isolated_wait_seconds_max: float | None = None
@@ -167,6 +169,7 @@ class Task(Value, frozen=True, kw_only=True):
                 f"it must be above 0 and below {WAIT_SECONDS_LIMIT}"
             )
         # 20 and 20.0 are the same bound, and must have the same digest before and after they were stored.
+        force_setattr(self, "backoffs_seconds_min", tuple(float(each) for each in self.backoffs_seconds_min))
         for bound in ("wait_seconds_max", "isolated_wait_seconds_max", *_TOLD_SECONDS):
             if (seconds := getattr(self, bound)) is not None:
                 force_setattr(self, bound, float(seconds))

@@ -72,13 +72,17 @@ class AfterAlert(Struct, frozen=True, tag="after-alert", kw_only=True):
 
 
 class AfterSeconds(Struct, frozen=True, tag="after-seconds", kw_only=True):
-    """That long after the fault began, where its length is what it is about."""
+    """Where a fault's length is what it is about: that long after it began, or after it has first met somebody.
+
+    `once_met`: counted from the first attempt of any job that has ended, however late a busy machine makes it.
+    """
 
     seconds: float
+    once_met: bool = False
 
     @property
     def sentence(self) -> str:
-        return f"after {self.seconds:g} s"
+        return f"{self.seconds:g} s after a first attempt had met it" if self.once_met else f"after {self.seconds:g} s"
 
 
 class AfterStep(Struct, frozen=True, tag="after-step", kw_only=True):

@@ -200,7 +200,9 @@ class _Run:
                 self.system.messages.wait_attempt_ended(job, within=TRIGGER_SECONDS_MAX)
             case AfterAlert(queue=queue):
                 self.system.messages.wait_alert(queue, within=TRIGGER_SECONDS_MAX)
-            case AfterSeconds(seconds=seconds):
+            case AfterSeconds(seconds=seconds, once_met=once_met):
+                if once_met:
+                    self.system.messages.wait_attempt_ended(*self._sent(), within=TRIGGER_SECONDS_MAX)
                 threading.Event().wait(seconds)  # how long it lasts is what the fault is about
             case AfterStep():
                 return  # it has been taken

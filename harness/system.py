@@ -115,8 +115,8 @@ class Messages(Protocol):
         """Until one more execution of the job's body than had ended at the call has ended; False if not in time."""
         ...
 
-    def wait_attempt_ended(self, job: JobId, *, within: float) -> bool:
-        """Until an execution of the job's body has ended; False if none has in time."""
+    def wait_attempt_ended(self, *jobs: JobId, within: float) -> tuple[JobId, ...]:
+        """Until an execution of the body of one of the jobs has ended; those of which one has, none if not in time."""
         ...
 
     def wait_alert(self, queue: str, *, within: float) -> bool:

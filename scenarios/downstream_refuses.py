@@ -8,8 +8,9 @@ from harness.scenario import Scenario, Script, Workload, budgets, task_of
 
 
 def explore(contract: Contract, workload: Workload, random: Random) -> Script:
-    """For as long as every task says that it can take; where none says so, until one attempt has met it.
+    """For as long as every task says that it can take, from when the first has met it.
 
+    Where none says so, until one attempt has met it.
     Only tasks that try again can get through it, so only their jobs are enqueued.
     """
     able = budgets(contract, workload)
@@ -19,10 +20,10 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
         jobs = tuple(job for job in jobs if told[job.job])
     if not jobs:
         return Script(workload=workload, steps=())
-    job = random.choice(jobs).job
-    longest = min(told[each.job] for each in jobs)
-    until: Until = AfterSeconds(seconds=longest) if longest else AfterAttempt(job=job)
-    return Script(workload=jobs, steps=(Step(when=AtStart(), fault=RefuseConnections(job=job), until=until),))
+    ids = tuple(job.job for job in jobs)
+    longest = min(told[job] for job in ids)
+    until: Until = AfterSeconds(seconds=longest, once_met=True) if longest else AfterAttempt(job=random.choice(ids))
+    return Script(workload=jobs, steps=(Step(when=AtStart(), fault=RefuseConnections(), until=until),))
 
 
 DOWNSTREAM_REFUSES = Scenario(

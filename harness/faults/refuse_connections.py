@@ -4,16 +4,14 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from harness.events import JobId
 from harness.services.gate import Arrival
 from harness.system import Capability, Evidence, Impact, System
 
 
 class RefuseConnections(Struct, frozen=True, tag="refuse-connections", kw_only=True):
-    """The whole downstream refuses connections. It landed when an attempt of `job` has ended meanwhile."""
+    """The whole downstream refuses connections. It landed when an attempt of a job has ended meanwhile."""
 
     summary: ClassVar[str] = "the downstream refuses every connection"
-    job: JobId
 
     @property
     def sentence(self) -> str:
@@ -27,8 +25,12 @@ class RefuseConnections(Struct, frozen=True, tag="refuse-connections", kw_only=T
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:
         del arrival
         system.downstream.refuse()
-        impact = Impact(targets=("the downstream",), jobs=(self.job,))
+
+        def evidence() -> Impact | None:
+            met = system.messages.wait_attempt_ended(*(call.job for call in system.jobs), within=0.0)
+            return Impact(targets=("the downstream",), jobs=met) if met else None
+
         try:
-            yield lambda: impact if system.messages.wait_attempt_ended(self.job, within=0.0) else None
+            yield evidence
         finally:
             system.downstream.accept()

@@ -1,12 +1,16 @@
+import msgspec
+
 from harness.checkers import judge
 from harness.checkers.attempts_bounded import AttemptsBounded
 from harness.events import (
+    AttemptEnded,
     AttemptStarted,
     Delivered,
     DrainTimedOut,
     EffectApplied,
     EnqueueCalled,
     EnqueueReturned,
+    Event,
     MessageDoubled,
     Published,
     QueueDrained,
@@ -14,7 +18,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
-from tests.histories.scenes import history, requested
+from tests.histories.scenes import CONTRACT, history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 
@@ -252,3 +256,43 @@ def test_a_cut_history_is_not_known_to_have_held_but_too_many_attempts_stand() -
     )
     assert judged(few) is UNKNOWN
     assert judged(many) is VIOLATED
+
+
+SPACED = msgspec.structs.replace(
+    CONTRACT,
+    tasks=tuple(
+        msgspec.structs.replace(task, attempts_max=9, backoffs_seconds_min=(0.5, 1)) for task in CONTRACT.tasks
+    ),
+)
+
+
+def tried_again(*row: tuple[int, float, float]) -> Status:
+    """The verdict on attempts of one job, each as (retries, from, to); all but the last ended to be tried again."""
+    attempts: list[Event] = []
+    for number, (retries, begun, ended) in enumerate(row, start=1):
+        state = "SUCCESS" if number == len(row) else "RETRY"
+        attempts += [
+            AttemptStarted(at=begun, message="m1", task="mail", pid=1, retries=retries),
+            AttemptEnded(at=ended, message="m1", pid=1, state=state),
+        ]
+    return status(
+        history(
+            EnqueueCalled(job="job-1", task="mail", identity="mail-a"),
+            EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+            *attempts,
+            QueueDrained(at=9),
+            RunEnded(at=9),
+            contract=SPACED,
+        )
+    )
+
+
+def test_a_retry_begins_no_sooner_than_the_contract_says() -> None:
+    assert tried_again((0, 0, 1), (1, 1.5, 2), (2, 3, 4), (3, 4, 5)) is Status.HELD
+    assert tried_again((0, 0, 1), (1, 1.49, 2)) is Status.VIOLATED
+    assert tried_again((0, 0, 1), (1, 1.5, 2), (2, 2.9, 4)) is Status.VIOLATED
+
+
+def test_the_time_between_attempts_is_not_judged_where_they_are_not_one_row_of_retries() -> None:
+    assert tried_again((0, 0, 1), (0, 1.1, 2), (1, 2.1, 3)) is Status.HELD
+    assert tried_again((0, 0, 1), (1, 1.5, 2), (1, 2.1, 3)) is Status.HELD

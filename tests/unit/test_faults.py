@@ -103,8 +103,8 @@ class Lane:
     def feed(self, kind: PoisonKind, template: str, poison: PlannedJob) -> None:
         self.done.append(f"feed {kind} made of {template}")
 
-    def wait_attempt_ended(self, job: str, *, within: float) -> bool:
-        return self.delivered > 0
+    def wait_attempt_ended(self, *jobs: str, within: float) -> tuple[str, ...]:
+        return jobs if self.delivered else ()
 
     def freeze(self, arrival: object) -> Impact:
         self.done.append("freeze")
@@ -194,7 +194,7 @@ def test_a_rule_of_the_downstream_has_landed_once_a_request_has_met_it_and_is_li
         DeliverAgain(job="job-1"),
         FeedPoison(kind="k", poison=POISON),
         FeedSpoilt(kind=PoisonKind.NOT_JSON, template="job-1", poison=POISON),
-        RefuseConnections(job="job-1"),
+        RefuseConnections(),
         StopDraining(queue="q"),
         HideDeadLetters(jobs=("poison-1",)),
         SlowBroker(latency_milliseconds=9),

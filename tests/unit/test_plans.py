@@ -76,7 +76,13 @@ CONTRACT = Contract(
     app="a:a",
     workers=(Worker(name="fast", queues=("quick",)), Worker(name="slow", queues=("bulky",))),
     tasks=(
-        task("mail", queue="quick", isolated_wait_seconds_max=1.0, **TOLD),
+        task(
+            "mail",
+            queue="quick",
+            effects=tuple(Effect(request=f"POST /{name}", belongs_to=JsonField("/id")) for name in ("mail", "bill")),
+            isolated_wait_seconds_max=1.0,
+            **TOLD,
+        ),
         task(
             "call",
             queue="bulky",
@@ -205,7 +211,7 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         FreezeWorker(),
         HideDeadLetters(jobs=("job-1",), spool_too=True),
         LateReply(job="job-1", seconds=1.5),
-        RefuseConnections(job="job-1"),
+        RefuseConnections(),
         ResetConnection(job="job-1", times=2),
         RestartBroker(outage_seconds=0.5, idle=True),
         SlowBroker(latency_milliseconds=60, jitter_milliseconds=40),
@@ -239,7 +245,7 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         AfterJob(job="j"),
         AfterAttempt(job="j"),
         AfterAlert(queue="q"),
-        AfterSeconds(seconds=1.5),
+        AfterSeconds(seconds=1.5, once_met=True),
         AfterStep(step=1),
     ],
 )

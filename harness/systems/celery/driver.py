@@ -301,8 +301,13 @@ class CeleryDriver:
     def wait_body_ended(self, job: JobId, *, within: float) -> bool:
         return self.wait_attempts_ended(job, self.attempts_ended(job) + 1, within=within)
 
-    def wait_attempt_ended(self, job: JobId, *, within: float) -> bool:
-        return self.wait_attempts_ended(job, 1, within=within)
+    def wait_attempt_ended(self, *jobs: JobId, within: float) -> tuple[JobId, ...]:
+        def ended() -> tuple[JobId, ...]:
+            return tuple(job for job in jobs if self.attempts_ended(job))
+
+        with suppress(WaitedInVainError):
+            return wait_until(ended, within=within, or_else="")
+        return ()
 
     def _messages_of(self, job: JobId) -> list[MessageId]:
         with self._lock:
