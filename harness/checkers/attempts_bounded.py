@@ -1,22 +1,21 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, named, plural
 from harness.contract import Task
-from harness.events import AttemptEnded, AttemptStarted, Event, MessageDoubled
+from harness.events import AttemptStarted, Event, MessageDoubled
 from harness.history import History
 from harness.verdict import held, unknown, violated
-
-RETRY = "RETRY"  # the state in which the probe saw an attempt end that is to be tried again
 
 
 class AttemptsBounded(Struct, frozen=True):
     """The body of a job starts at most `attempts_max` times, and once more for each copy that the harness added.
 
     Submitting the same work again makes no new job, and so no new budget. A retry begins no sooner after the attempt
-    before it than `backoffs_seconds_min` says: a machine that is busy makes waits longer, never shorter.
+    before it has begun than `backoffs_seconds_min` says: a machine that is busy makes waits longer, never shorter.
     """
 
     guarantee: str = "attempts-bounded"
@@ -49,21 +48,17 @@ class AttemptsBounded(Struct, frozen=True):
 def _too_soon(
     history: History, starts: Sequence[AttemptStarted], task: Task | None
 ) -> Iterator[tuple[tuple[Event, ...], str]]:
-    """Each retry that began too soon after the attempt before it had ended, with the two events that prove it.
+    """Each retry that began too soon after the attempt before it had begun, with the two events that prove it.
 
+    From start to start: when exactly an attempt asked for the next is not seen from outside, but not before it began.
     Only of a job whose attempts are one plain row of retries: after a crash or a second delivery an attempt need not be
     the one before the next.
     """
     if task is None or [start.retries for start in starts] != list(range(len(starts))):
         return
-    for start, least in zip(starts[1:], task.backoffs_seconds_min, strict=False):
-        ended = [
-            event
-            for event in history.of(AttemptEnded)
-            if event.message == start.message and event.state == RETRY and event.at <= start.at
-        ]
-        if len(ended) == start.retries and (waited := start.at - ended[-1].at) < least:
+    for (before, start), least in zip(pairwise(starts), task.backoffs_seconds_min, strict=False):
+        if (waited := start.at - before.at) < least:
             yield (
-                (ended[-1], start),
+                (before, start),
                 f"retry {start.retries} began {waited:.3f} s after the attempt before it; {least:g} s are the least",
             )
