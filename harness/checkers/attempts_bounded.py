@@ -33,7 +33,7 @@ class AttemptsBounded(Struct, frozen=True):
             if task is not None and len(starts) > allowed:
                 over.append(f"the body of {job} started {len(starts)} times; {allowed} are allowed")
                 witnesses += starts
-            for early, sooner in _too_soon(history, starts, task):
+            for early, sooner in _too_soon(starts, task):
                 over.append(f"{job}: {sooner}")
                 witnesses += early
         if over:
@@ -45,9 +45,7 @@ class AttemptsBounded(Struct, frozen=True):
         return held(f"at most {plural(most, 'attempt')} of one job")
 
 
-def _too_soon(
-    history: History, starts: Sequence[AttemptStarted], task: Task | None
-) -> Iterator[tuple[tuple[Event, ...], str]]:
+def _too_soon(starts: Sequence[AttemptStarted], task: Task | None) -> Iterator[tuple[tuple[Event, ...], str]]:
     """Each retry that began too soon after the attempt before it had begun, with the two events that prove it.
 
     From start to start: when exactly an attempt asked for the next is not seen from outside, but not before it began.
