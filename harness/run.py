@@ -260,7 +260,7 @@ class _Run:
 
     def _dead_letters(self, place: DeadLetterTable) -> list[DeadLettered]:
         letters = []
-        for message, reason, body in self.system.stores.tables.rows(place.as_table()):
+        for message, reason, body in self.system.stores.tables.rows(place.as_table(), may_be_missing=True):
             data = body.encode() if isinstance(body, str) else bytes(body or b"")
             letters.append(
                 DeadLettered(

@@ -19,24 +19,31 @@ class Tables:
     def __init__(self, placeholders: dict[str, str]) -> None:
         self._placeholders = placeholders
 
-    def rows(self, table: SqlTable) -> list[tuple[Any, ...]]:
-        """Its rows, read only; a database or a table that is not there has none.
+    def rows(self, table: SqlTable, *, may_be_missing: bool = False) -> list[tuple[Any, ...]]:
+        """Its rows, read only. One that may be missing has none then: it is made when there is something to put in.
 
-        :raises SubjectError: the database cannot be read
+        :raises SubjectError: the database cannot be read, or there is no such table: two runs that both lack it would
+            be the same, and say nothing
         """
         engine = self._engine(table)
         if engine is None:
-            return []
+            return self._missing(table, may_be_missing=may_be_missing)
         columns: list[sa.ColumnElement[Any]] = [sa.column(name) for name in table.columns]
         try:
             with engine.connect() as connection:
                 if not sa.inspect(connection).has_table(table.table):
-                    return []
+                    return self._missing(table, may_be_missing=may_be_missing)
                 return [
                     tuple(row) for row in connection.execute(sa.select(*columns).select_from(sa.table(table.table)))
                 ]
         except sa.exc.SQLAlchemyError as error:
             raise self._cannot("read", table, error) from error
+
+    @staticmethod
+    def _missing(table: SqlTable, *, may_be_missing: bool) -> list[tuple[Any, ...]]:
+        if may_be_missing:
+            return []
+        raise SubjectError(f"the contract names the table {table.table!r}, and the subject's database has none")
 
     def hide(self, table: SqlTable) -> None:
         """Until `show`, whoever uses the table is told that there is none.

@@ -36,7 +36,9 @@ def test_rows_are_read_in_the_order_of_the_contracts_columns(table: SqlTable) ->
 def test_a_hidden_table_is_not_there_for_anybody_and_comes_back_with_its_rows(table: SqlTable) -> None:
     tables = Tables({})
     tables.hide(table)
-    assert tables.rows(table) == []
+    assert tables.rows(table, may_be_missing=True) == []
+    with pytest.raises(SubjectError, match="has none"):
+        tables.rows(table)
     engine = sa.create_engine(table.url, poolclass=NullPool)
     with pytest.raises(sa.exc.SQLAlchemyError), engine.begin() as connection:
         connection.execute(sa.text("INSERT INTO letters VALUES (3, 'c')"))
@@ -49,7 +51,9 @@ def test_a_table_that_is_not_there_has_no_rows_and_cannot_be_hidden(tmp_path: Pa
         connection.execute("CREATE TABLE other (x)")
     missing = SqlTable(url="sqlite:///{directory}/empty.db", table="letters", columns=("id",))
     tables = Tables({"directory": str(tmp_path)})
-    assert tables.rows(missing) == []
+    assert tables.rows(missing, may_be_missing=True) == []
+    with pytest.raises(SubjectError, match="has none"):
+        tables.rows(missing)
     with pytest.raises(SubjectError, match="cannot be renamed"):
         tables.hide(missing)
 
@@ -57,7 +61,9 @@ def test_a_table_that_is_not_there_has_no_rows_and_cannot_be_hidden(tmp_path: Pa
 def test_looking_for_a_database_does_not_make_one(tmp_path: Path) -> None:
     nowhere = SqlTable(url="sqlite:///{directory}/none.db", table="letters", columns=("id",))
     tables = Tables({"directory": str(tmp_path)})
-    assert tables.rows(nowhere) == []
+    assert tables.rows(nowhere, may_be_missing=True) == []
+    with pytest.raises(SubjectError, match="has none"):
+        tables.rows(nowhere)
     with pytest.raises(SubjectError, match="does not exist"):
         tables.hide(nowhere)
     assert list(tmp_path.iterdir()) == []
