@@ -9,7 +9,7 @@ from msgspec import Struct
 from harness.checkers import CATALOGUE
 from harness.history import History
 from harness.report import timeline
-from harness.report.summary import guarantees_of, headline, told_together, worst_first
+from harness.report.summary import guarantees_of, headline, steps_about, told_together, worst_first
 from harness.report.visible import COMMAND_LENGTH_MAX, visible
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult, Witness
 
@@ -63,6 +63,7 @@ def render(result: Result, histories: Mapping[str, History]) -> str:
                 (section for section in sections if section.scenario.outcome != "held" and section.findings), None
             ),
             steps_max=STEPS_MAX,
+            steps_about=steps_about,
             faithful=lambda command: visible(command, COMMAND_LENGTH_MAX) == command,
         )
     )

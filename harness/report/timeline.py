@@ -45,6 +45,7 @@ from harness.events import (
     RunAborted,
 )
 from harness.history import History
+from harness.report.focus import focused
 from harness.report.visible import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
 from harness.report.words import sentence
 from harness.result import Outcome
@@ -164,8 +165,10 @@ def render(history: History, witnesses: Mapping[tuple[str, int, str], Ring]) -> 
     At most `EVENTS_MAX` events are drawn, the witnesses and what stands near them first; the caption says how many were
     left out.
     """
-    drawing = draw(history, witnesses)
-    return Markup(environment().get_template("timeline.svg.j2").render(drawing=drawing))  # noqa: S704 - autoescaped
+    focus = focused(history, frozenset(witnesses))
+    drawing = draw(focus, witnesses)
+    others = len(history.events) - len(focus.events)
+    return Markup(environment().get_template("timeline.svg.j2").render(drawing=drawing, others=others))  # noqa: S704 - autoescaped
 
 
 def draw(history: History, witnesses: Mapping[tuple[str, int, str], Ring]) -> Drawing:
