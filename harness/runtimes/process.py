@@ -26,9 +26,10 @@ from harness.session import HarnessError, Lane, Session
 from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Capability, PlannedJob
 from harness.systems.celery.driver import CeleryDriver, subject_environment, subject_python
-from harness.waiting import wait_until
+from harness.waiting import WaitedInVainError, wait_until
 
 READY_SECONDS_MAX = 60.0
+STRAY_SECONDS_MAX = 2.0
 LEDGER_PROGRAM = Path(__file__).parents[1] / "services" / "ledger" / "__main__.py"
 
 
@@ -195,7 +196,17 @@ class LocalSystem:
         """Files in directories that were to be empty, and processes that belong to no worker that is up."""
         for name in self.stores.left_behind():
             self.recorder.record(OBSERVER, LeftBehind(kind="file", name=name))
-        for name in self.home.strays(self.lane.descendants()):
+        # What is known is looked up before what is there: a child that its pool has just made is no stray, and is known
+        # the next time. What outlives its worker is still there then.
+        try:
+            wait_until(
+                lambda: not self.home.strays(self.lane.descendants()), within=STRAY_SECONDS_MAX, or_else="strays"
+            )
+        except WaitedInVainError:
+            there = set(self.home.strays(self.lane.descendants()))
+        else:
+            return
+        for name in sorted(there & set(self.home.strays(self.lane.descendants()))):
             self.recorder.record(OBSERVER, LeftBehind(kind="process", name=name))
 
     def left(self) -> str:
