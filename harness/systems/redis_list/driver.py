@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class ListDriver(RedisDriver[ListTap]):
         served = [queue for worker in contract.workers for queue in worker.queues]
         self._queue_of = {task.name: task.queue for task in contract.tasks}
         self._queues = frozenset({*served, *self._queue_of.values()})
-        tap = ListTap(recorder, self._queues, self._ask_broker)
+        tap = ListTap(recorder, self._queues, self._connected)
         super().__init__(contract, broker, lane, recorder, jobs, tap)
 
     # --- start: there is nothing to import, and nobody to ask ---
@@ -176,9 +176,9 @@ class ListDriver(RedisDriver[ListTap]):
         words = f"{len(vanished)} in no list and taken by nobody, {len(cut_off)} taken by connections that are gone"
         return self._once_still((vanished, cut_off), words)
 
-    def _ask_broker(self, key: str) -> tuple[Sequence[bytes], set[str]]:
+    def _connected(self) -> set[str]:
+        """While the broker is being stopped it cannot be asked, and nobody waits for what will not come."""
         try:
-            listed: Any = self.broker.client.lrange(key, 0, -1)
-            return listed, self.clients()
-        except redis.RedisError:  # it is being stopped: whoever waited has been served, or has lost its connection
-            return (), set()
+            return self.clients()
+        except redis.RedisError:
+            return set()

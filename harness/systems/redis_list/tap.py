@@ -1,14 +1,14 @@
 """What messages in Redis lists go through, from the broker's own stream of commands.
 
-The stream holds commands and no replies, so the lists are kept here as the broker keeps them. Two patterns are known by
-what they do, whatever the language:
+The stream holds commands and no replies, so the lists are kept here as the broker keeps them, and the clients that
+wait in the order in which they came. Two patterns are known by what they do, whatever the language:
 
 * naive: a pop (`RPOP`, `BRPOP`, ...) takes the message from the broker for good: delivered and acknowledged at once.
 * reliable: a move (`BLMOVE`, `BRPOPLPUSH`, ...) takes it to a list of the worker's, and removing it there (`LREM`, a
   pop, `DEL`) acknowledges it. Moved back to a queue, it is requeued.
 
-A client that waits is served by a later push, of which the stream says nothing. Whether it was still waiting is asked
-of the broker: what is in the list after the push was taken by nobody.
+A client that waits is served by a later push, of which the stream says nothing, nor that a client has gone: who still
+waits is what the broker says when it is asked, and whose time has not passed.
 
 What a body does is not seen. A connection that has taken a message is busy with it until it asks for another, or the
 message has been acknowledged.
@@ -28,9 +28,6 @@ from harness.systems.tracked import DELIVERED, QUEUED, SETTLED, Tracked
 
 LEFT, RIGHT = b"LEFT", b"RIGHT"
 _FOREVER_SECONDS = 1e9
-
-AsksBroker = Callable[[str], tuple[Sequence[bytes], set[str]]]
-"""What is in a list now, and which clients are connected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +53,19 @@ class ListTap:
     """A listener for `RedisMonitor` that records facts and keeps the state of each message.
 
     `queues` are the lists that jobs are pushed to; every other list is of interest once a message was moved to it.
+    `connected` tells which clients the broker sees.
     """
 
     def __init__(
         self,
         recorder: Recorder,
         queues: frozenset[str],
-        ask_broker: AsksBroker,
+        connected: Callable[[], set[str]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._recorder = recorder
         self._queues = queues
-        self._ask_broker = ask_broker
+        self._connected = connected
         self._clock = clock
         self._lock = threading.Lock()
         self._tracked: dict[str, Tracked] = {}
@@ -166,24 +164,16 @@ class ListTap:
 
     def _serve(self, key: str) -> None:
         """Give what lies in a list to those who waited for it."""
+        if not any(key in each.pop.keys for each in self._waiters):
+            return
+        live, now = self._connected(), self._clock()
+        self._waiters = [each for each in self._waiters if each.client in live and each.until > now]
         while self._lists.get(key):
-            waiting = [each for each in self._waiters if key in each.pop.keys and each.until > self._clock()]
-            if not waiting:
+            first = next((each for each in self._waiters if key in each.pop.keys), None)
+            if first is None:
                 return
-            there, live = self._ask_broker(key)
-            if self._is_still_there(key, waiting[0].pop.end, there):
-                # Nobody took it, so nobody had been waiting: who did has gone, or has given up.
-                self._waiters = [each for each in self._waiters if key not in each.pop.keys]
-                return
-            first = next((each for each in waiting if each.client in live), waiting[0])
             self._waiters.remove(first)
             self._take(first.client, key, first.pop)
-
-    def _is_still_there(self, key: str, end: bytes, there: Sequence[bytes]) -> bool:
-        """Whether nobody has taken the next message of a list. More may have been pushed to it meanwhile."""
-        tags = self._lists[key]
-        raw = self._tracked[tags[0] if end == LEFT else tags[-1]].raw
-        return there.count(raw) >= sum(self._tracked[tag].raw == raw for tag in tags)
 
     def _pop(self, client: str, pop: Pop) -> None:
         self._waiters = [each for each in self._waiters if each.client != client]
@@ -304,6 +294,16 @@ def _move_waiting(words: Sequence[bytes]) -> Pop:
     return replace(_move_now([words[0][1:], *words[1:-1]]), waits_seconds=float(words[-1]))
 
 
+def _pop_of_several_now(words: Sequence[bytes]) -> Pop:
+    after = 2 + int(words[1])
+    count = int(words[after + 2]) if len(words) > after + 2 else 1
+    return Pop(keys=tuple(map(_text, words[2:after])), end=_end(words[after]), count=count)
+
+
+def _pop_of_several_waiting(words: Sequence[bytes]) -> Pop:
+    return replace(_pop_of_several_now(words[1:]), waits_seconds=float(words[1]))
+
+
 _POPS: dict[bytes, Callable[[Sequence[bytes]], Pop]] = {
     b"LPOP": _pop_now,
     b"RPOP": _pop_now,
@@ -313,6 +313,8 @@ _POPS: dict[bytes, Callable[[Sequence[bytes]], Pop]] = {
     b"RPOPLPUSH": _move_now,
     b"BLMOVE": _move_waiting,
     b"BRPOPLPUSH": _move_waiting,
+    b"LMPOP": _pop_of_several_now,
+    b"BLMPOP": _pop_of_several_waiting,
 }
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# reliable.bash QUEUE OWN: keeps the job in a list of its own until it is done, and does what is left there first.
+# reliable.bash QUEUE OWN: keeps the job in a list of its own until it is done, and puts back what it finds there first.
 source "$(dirname "$0")/speaking.bash"
 
+# To the end of the queue, where the others' turn comes before.
 put_back() {
-    while redis LMOVE "$2" "$1" LEFT RIGHT; do
+    while redis LMOVE "$2" "$1" LEFT LEFT; do
         [[ -n $reply ]] || return 0
     done
     return 1
@@ -16,7 +17,11 @@ while true; do
         job=$reply
         to=$(field to "$job")
         # The key is the work's, not the message's: whoever asks again asks for the same.
-        until post_email "{\"to\": \"$to\"}" "email-$to"; do sleep 0.1; done
-        redis LREM "$2" 1 "$job" || break
+        if post_email "{\"to\": \"$to\"}" "email-$to"; then
+            redis LREM "$2" 1 "$job" || break
+        else
+            put_back "$1" "$2" || break
+            sleep 0.1
+        fi
     done
 done

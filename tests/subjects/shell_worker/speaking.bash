@@ -47,15 +47,19 @@ field() {
     [[ $2 =~ \"$1\":\ \"([^\"]*)\" ]] && echo "${BASH_REMATCH[1]}"
 }
 
-# POST /v1/emails with a body and, if it is not empty, a key. Succeeds when the downstream says that it was done.
+# POST /v1/emails with a body and, if it is not empty, a key. Succeeds when the downstream has answered, to the end and
+# within two seconds, that it was done: a status line alone is a beginning, not an answer.
 post_email() {
-    local body=$1 key=$2 request status=
+    local body=$1 key=$2 request answer length
     { exec 4<>"/dev/tcp/$(host_of "$LEDGER_URL")/$(port_of "$LEDGER_URL")"; } 2>/dev/null || return 1
     request="POST /v1/emails HTTP/1.1"$'\r\n'"Host: downstream"$'\r\n'"Connection: close"$'\r\n'
     request+="Content-Type: application/json"$'\r\n'"Content-Length: ${#body}"$'\r\n'
     [[ -n $key ]] && request+="Idempotency-Key: $key"$'\r\n'
     printf '%s\r\n%s' "$request" "$body" >&4 2>/dev/null
-    IFS= read -r -t 2 -u 4 status
+    IFS= read -r -d '' -t 2 -u 4 answer
     exec 4>&-
-    [[ $status == "HTTP/1.1 2"* ]]
+    [[ $answer =~ [Cc]ontent-[Ll]ength:\ ([0-9]+) ]] || return 1
+    length=${BASH_REMATCH[1]}
+    body=${answer#*$'\r\n\r\n'}
+    [[ $answer == "HTTP/1.1 2"*$'\r\n\r\n'* && ${#body} -eq $length ]]
 }
