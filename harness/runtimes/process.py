@@ -88,7 +88,7 @@ class LocalSystem:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return CAPABILITIES & system_of(self.contract).capabilities(self.contract)
+        return CAPABILITIES - system_of(self.contract).cannot(self.contract).keys()
 
     @property
     def messages(self) -> Driver:

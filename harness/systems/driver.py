@@ -139,11 +139,11 @@ class JobSystem(Struct, frozen=True, kw_only=True):
 
     * `check`: raises `ContractError` where a contract lacks what the system needs, or says what it has no use for
     * `drive`: the driver of one lane
-    * `capabilities`: what a driver can do, or let be done, for a contract
-    * `unjudged`: the guarantees that cannot be judged here, and what they would need
+    * `cannot`: what a driver cannot do, or let be done, for a contract, and why
+    * `unjudged`: the guarantees that cannot be judged here, and why
     """
 
     check: Callable[[Contract], None]
     drive: Callable[[Contract, Broker, Lane, Recorder, Jobs], Driver]
-    capabilities: Callable[[Contract], frozenset[Capability]]
+    cannot: Callable[[Contract], Mapping[Capability, str]]
     unjudged: Mapping[str, str] = {}

@@ -1,7 +1,6 @@
 """Celery, on Redis."""
 
 from harness.contract import Contract, ContractError
-from harness.system import Capability
 from harness.systems.celery.driver import CeleryDriver
 from harness.systems.driver import JobSystem
 
@@ -15,4 +14,4 @@ def check(contract: Contract) -> None:
             raise ContractError(f"Worker({worker.name!r}): command is for other job systems; Celery's is known")
 
 
-CELERY = JobSystem(check=check, drive=CeleryDriver, capabilities=lambda _: frozenset(Capability))
+CELERY = JobSystem(check=check, drive=CeleryDriver, cannot=lambda _: {})

@@ -5,18 +5,11 @@ from harness.system import Capability
 from harness.systems.driver import JobSystem
 from harness.systems.redis_list.driver import ListDriver
 
-NO_PROBE = "it needs a probe in the worker, which would tell when a body begins"
-
-# A list has no visibility timeout, no hard limit and no format that could be spoilt: what is in a message, and what
-# becomes of one that its worker keeps too long, is between the worker and its producer.
-WITHOUT = frozenset(
-    {
-        Capability.SEE_BODIES,
-        Capability.FREEZE_WORKER,
-        Capability.FREEZE_POOL_CHILD,
-        Capability.FEED_RAW_MESSAGE,
-    }
-)
+NO_PROBE = "there is no probe in the worker that could tell when a body begins"
+NO_SWEEP = "a list gives back nothing of itself, however long a worker keeps it"
+NO_LIMIT = "there is no hard limit that would end a body"
+NO_FORMAT = "what is in a message is between the worker and its producer, so there is no format to spoil"
+NO_PLACE = "the contract does not say where dead letters go"
 
 
 def check(contract: Contract) -> None:
@@ -31,15 +24,19 @@ def check(contract: Contract) -> None:
             raise ContractError(f"Task({task.name!r}): queue is empty; name the list that its jobs are pushed to")
 
 
-def capabilities(contract: Contract) -> frozenset[Capability]:
-    """Where jobs go that are given up is known only where the contract names the place."""
-    unknown = WITHOUT if contract.dead_letters is not None else WITHOUT | {Capability.FIND_DEAD_LETTERS}
-    return frozenset(Capability) - unknown
+def cannot(contract: Contract) -> dict[Capability, str]:
+    found = {
+        Capability.SEE_BODIES: NO_PROBE,
+        Capability.FREEZE_WORKER: NO_SWEEP,
+        Capability.FREEZE_POOL_CHILD: NO_LIMIT,
+        Capability.FEED_RAW_MESSAGE: NO_FORMAT,
+    }
+    return found if contract.dead_letters is not None else {**found, Capability.FIND_DEAD_LETTERS: NO_PLACE}
 
 
 REDIS_LIST = JobSystem(
     check=check,
     drive=ListDriver,
-    capabilities=capabilities,
+    cannot=cannot,
     unjudged={"attempts-bounded": NO_PROBE},
 )
