@@ -245,6 +245,7 @@ def result_of(plans: Plans, histories: Sequence[History | None], *, began: str, 
         versions=versions,
         scenarios=scenarios,
         replay=command(plans),
+        not_covered=plans.not_covered,
     )
 
 

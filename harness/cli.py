@@ -102,7 +102,9 @@ def run_command(
 ) -> int:
     """Run scenarios against a subject and judge what happened."""
     del runtime  # there is one so far
+    from harness.coverage import covered
     from harness.plan import Plans
+    from harness.runtimes.process import CAPABILITIES
     from harness.scenario import FULL
     from scenarios import CATALOGUE, FAULT_FREE
 
@@ -126,9 +128,16 @@ def run_command(
         )
     for name in idle:
         click.echo(f"left out: {name} has nothing to hurt in this contract", err=True)
+    twin = FAULT_FREE.plan(contract, seed=seed, bug=bug)
+    kept, not_covered = covered((twin, *(plan for plan in planned if plan.steps)), contract, CAPABILITIES)
+    asked = {plan.scenario for plan in planned} if scenarios else set()
+    for each in not_covered:
+        if each.name in asked:
+            raise BadInputError(f"{each.name} cannot be run on {contract.system}: it {each.because}")
     plans = Plans(
         seed=seed,
-        plans=(FAULT_FREE.plan(contract, seed=seed, bug=bug), *(plan for plan in planned if plan.steps)),
+        plans=kept,
+        not_covered=not_covered,
         contract_file=str(contract_file) if contract_file is not None else "",
         whole=not scenarios,
         profile=profile,

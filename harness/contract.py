@@ -10,7 +10,7 @@ Strings that the subject receives (`environment`, table URLs) may hold these pla
 * `{smtp_url}`: the mail server that the ledger plays, `smtp://host:port`
 * `{directory}`: the lane's working directory, empty at the start of each run
 * `{lane}`: a plain name that no other lane has, for what lies outside of the directory, such as a database
-* `{python}`: the subject's own Python, for the commands of sidecars
+* `{python}`: the subject's own Python, for the commands of sidecars and workers
 """
 
 import re
@@ -192,12 +192,17 @@ class Task(Value, frozen=True, kw_only=True):
 
 
 class Worker(Value, frozen=True, kw_only=True):
-    """One worker process group of the subject; `queues` empty means the subject's own default."""
+    """One worker process group of the subject; `queues` empty means the subject's own default.
+
+    * `arguments`: further words for a Celery worker's command line
+    * `command`: the whole command, where the job system does not know it; it may hold placeholders
+    """
 
     name: str
     queues: tuple[str, ...] = ()
     concurrency: int = 2
     arguments: tuple[str, ...] = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _PLAIN_NAME.fullmatch(self.name):
@@ -306,7 +311,8 @@ class PlantedBug(Value, frozen=True, kw_only=True):
 class Contract(Value, frozen=True, kw_only=True):
     """A subject: where its application is, how it is started, and what it promises.
 
-    `app` is Celery's `-A` value. `prepare` (`module:function`) is called once a lane in the subject's environment
+    `system` names the job system that it is written for (`harness.systems.SYSTEMS`). `app` is Celery's `-A` value, and
+    empty for others. `prepare` (`module:function`) is called once a lane in the subject's environment
     with a list of the workload's keyword arguments, poisons included, to arrange the state that the jobs need.
 
     * `honours_key`: what the played downstream deduplicates on; None: it does not
@@ -316,9 +322,10 @@ class Contract(Value, frozen=True, kw_only=True):
     """
 
     name: str
-    app: str
+    app: str = ""
     workers: tuple[Worker, ...]
     tasks: tuple[Task, ...]
+    system: str = "celery"
     environment: dict[str, str] = {}
     prepare: str = ""
     honours_key: Extractor | None = None
@@ -352,6 +359,8 @@ class Contract(Value, frozen=True, kw_only=True):
             templates["spool"] = self.dead_letters.spool
         for sidecar in self.sidecars:
             templates |= {f"sidecar {sidecar.name!r}, word {n}": word for n, word in enumerate(sidecar.command)}
+        for worker in self.workers:
+            templates |= {f"worker {worker.name!r}, word {n}": word for n, word in enumerate(worker.command)}
         for bug in self.planted_bugs:
             templates |= {f"planted bug {bug.name!r}: {name}": text for name, text in bug.environment.items()}
         for where, text in templates.items():

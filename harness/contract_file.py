@@ -51,10 +51,14 @@ def compile_contract(path: Path) -> Contract:
     answer = json.loads(data)
     if "error" in answer:
         raise ContractError(f"{path}{answer['error']}")
+    from harness.systems import system_of  # not for the process that executes the file, which has no use for it
+
     try:
-        return msgspec.convert(answer["contract"], Contract)
-    except msgspec.ValidationError as error:
+        contract = msgspec.convert(answer["contract"], Contract)
+        system_of(contract)
+    except (msgspec.ValidationError, ContractError) as error:
         raise ContractError(f"{path}: {error}") from error
+    return contract
 
 
 def working_directory(path: Path) -> Path:

@@ -1,17 +1,21 @@
 """A plan: all that a run will do, as a value without chance in it. The plan *is* the reproduction."""
 
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from msgspec import Struct
 
 from harness.contract import Contract
-from harness.events import FORMAT_VERSION, JobId
+from harness.events import DEAD_LETTERED, FORMAT_VERSION, JobId
 from harness.faults import Fault
-from harness.system import PlannedJob
+from harness.system import Capability, PlannedJob
+
+NOTHING: frozenset[Capability] = frozenset()
 
 
 class AtStart(Struct, frozen=True, tag="at-start", kw_only=True):
     """Once the system stands, the other faults are in place and before the workload is enqueued."""
+
+    needs: ClassVar[frozenset[Capability]] = NOTHING
 
     @property
     def sentence(self) -> str:
@@ -26,6 +30,11 @@ class AtCrashPoint(Struct, frozen=True, tag="at-crash-point", kw_only=True):
     occurrence: int = 1
 
     @property
+    def needs(self) -> frozenset[Capability]:
+        """Bodies begin and end unseen without a probe; everything else happens at the ledger."""
+        return frozenset({Capability.SEE_BODIES}) if self.point.startswith("body-") else NOTHING
+
+    @property
     def sentence(self) -> str:
         again = f" for the {self.occurrence}. time" if self.occurrence > 1 else ""
         return f"when {self.job} stands at {self.point}{again}"
@@ -34,6 +43,7 @@ class AtCrashPoint(Struct, frozen=True, tag="at-crash-point", kw_only=True):
 class AfterJob(Struct, frozen=True, tag="after-job", kw_only=True):
     """When every message of a job has been acknowledged; with a patience, after that long at the latest."""
 
+    needs: ClassVar[frozenset[Capability]] = NOTHING
     job: JobId
     patience_seconds: float = 0.0
 
@@ -45,6 +55,8 @@ class AfterJob(Struct, frozen=True, tag="after-job", kw_only=True):
 
 class AfterWorkload(Struct, frozen=True, tag="after-workload", kw_only=True):
     """When every message of every job that was enqueued so far has been acknowledged: the workers are idle."""
+
+    needs: ClassVar[frozenset[Capability]] = NOTHING
 
     @property
     def sentence(self) -> str:
@@ -113,6 +125,10 @@ class Step(Struct, frozen=True, kw_only=True):
     until: str | Until = STRUCK
 
     @property
+    def needs(self) -> frozenset[Capability]:
+        return self.fault.needs | self.when.needs
+
+    @property
     def sentence(self) -> str:
         return f"{self.fault.sentence} {self.when.sentence}"
 
@@ -139,6 +155,20 @@ class Plan(Struct, frozen=True, kw_only=True):
     bug: str = ""
     format_version: int = FORMAT_VERSION
 
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What a runtime and a job system must be able to do for the plan to be carried out and judged."""
+        given_up = any(job.expected == DEAD_LETTERED for job in self.workload)
+        found = {Capability.FIND_DEAD_LETTERS} if given_up else set()
+        return frozenset(found).union(*(step.needs for step in self.steps))
+
+
+class NotCovered(Struct, frozen=True, kw_only=True):
+    """A scenario or a guarantee that a subject cannot be put to, and why: nothing is known of it."""
+
+    name: str
+    because: str
+
 
 class Plans(Struct, frozen=True, kw_only=True):
     """What `plan.json` holds: the plans, and what the command line said, for the command that repeats.
@@ -148,6 +178,7 @@ class Plans(Struct, frozen=True, kw_only=True):
 
     seed: int
     plans: tuple[Plan, ...]
+    not_covered: tuple[NotCovered, ...] = ()
     contract_file: str = ""
     whole: bool = False
     profile: str = "core"

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from harness.plan import NotCovered
 from harness.report.words import sentence
 from harness.verdict import Status, Verdict, worst
 
@@ -53,6 +54,7 @@ class Result(Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     scenarios: tuple[ScenarioResult, ...]
     replay: str
+    not_covered: tuple[NotCovered, ...] = ()
 
 
 def guarantee_result(verdict: Verdict) -> GuaranteeResult:

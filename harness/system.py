@@ -29,6 +29,8 @@ class Capability(StrEnum):
     FEED_RAW_MESSAGE = "feed-raw-message"
     HIDE_TABLE = "hide-table"
     BLOCK_DIRECTORY = "block-directory"
+    SEE_BODIES = "see-bodies"  # a probe in the worker tells when a body begins and ends
+    FIND_DEAD_LETTERS = "find-dead-letters"  # it is known where a job goes that has to be given up
 
 
 class Target(StrEnum):

@@ -6,6 +6,7 @@ from msgspec import Struct
 from harness.checkers.base import Finding, cannot_judge, named, plural
 from harness.events import (
     Acknowledged,
+    AttemptStarted,
     CanarySent,
     Delivered,
     DrainTimedOut,
@@ -38,12 +39,14 @@ class WorkersListening(Struct, frozen=True):
         wrong: list[str] = []
         witnesses: list[Event] = []
         canaries = {event.job: event for event in history.of(CanarySent)}
+        bodies_are_seen = bool(history.of(AttemptStarted))  # without a probe, that one did not begin is not known
         for timed_out in history.of(DrainTimedOut)[-1:]:
             for job, queued in _never_taken(history, timed_out):
                 wrong.append(f"nobody took {job} from queue {queued.queue!r}, nor anything else since it was put there")
                 witnesses += [queued, timed_out]
             for job, canary in canaries.items():
-                if (taken := _deliveries(history, job)) and not history.attempts.get(job):
+                taken = _deliveries(history, job)
+                if taken and bodies_are_seen and not _was_begun(history, job):
                     wrong.append(f"{job}, the canary of queue {canary.queue!r}, was taken and its body never began")
                     witnesses += [canary, *taken, timed_out]
         for exited in _deserted(history):
@@ -56,7 +59,7 @@ class WorkersListening(Struct, frozen=True):
         unseen = [
             job
             for job in canaries
-            if job in history.accepted and not (_deliveries(history, job) and history.attempts[job])
+            if job in history.accepted and not (_deliveries(history, job) and _was_begun(history, job))
         ]
         if unseen:
             return unknown(f"{named(unseen)}: whether the canary was taken and begun was not seen")
@@ -90,9 +93,13 @@ def _deliveries(history: History, job: JobId) -> tuple[Delivered, ...]:
     )
 
 
+def _was_begun(history: History, job: JobId) -> bool:
+    """By the probe's word or the ledger's: an effect that is there was begun by somebody."""
+    return bool(history.effects.get(job) or history.attempts.get(job))
+
+
 def _was_taken(history: History, job: JobId) -> bool:
-    """By the broker's word, the probe's or the ledger's: an effect that is there was begun by somebody."""
-    return bool(history.effects[job] or history.attempts[job] or _deliveries(history, job))
+    return _was_begun(history, job) or bool(_deliveries(history, job))
 
 
 def _never_taken(history: History, timed_out: DrainTimedOut) -> Iterator[tuple[JobId, Queued]]:

@@ -21,7 +21,7 @@ class FeedPoison(Struct, frozen=True, tag="feed-poison", kw_only=True):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        return frozenset()
+        return frozenset({Capability.FIND_DEAD_LETTERS})
 
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:

@@ -41,6 +41,10 @@ def render(result: Result) -> str:
     for scenario in worst_first(result):
         if scenario.outcome != "held":
             lines += _scenario(scenario)
+    if result.not_covered:
+        lines += ["## Not covered: nothing is known of these", ""]
+        lines += [f"* {escaped(each.name)}: {_sentence(each.because)}" for each in result.not_covered]
+        lines.append("")
     lines += ["## Repeat the whole run", "", *_command(result.replay), ""]
     lines += ["The seed repeats the plan, not the operating system's scheduling."]
     return "\n".join(lines) + "\n"

@@ -41,7 +41,12 @@ def counted(count: int, noun: str) -> str:
 
 
 def headline(result: Result) -> str:
-    """The outcome in one sentence, visible and short, still to be escaped: the subject's name is in it."""
+    """The outcome in a sentence or two, visible and short, still to be escaped: the subject's name is in it."""
+    rest = f" Not covered: {len(result.not_covered)} more, see below." if result.not_covered else ""
+    return _outcome(result) + rest
+
+
+def _outcome(result: Result) -> str:
     subject = visible(result.subject, HEADLINE_NAME_LENGTH_MAX) or "the subject"
     scenarios = counted(len(result.scenarios), "scenario")
     if result.outcome == "held":

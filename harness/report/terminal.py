@@ -85,6 +85,8 @@ def show(result: Result, *, directory: Path | None, code: ExitCode) -> None:
             if alike[0].status != "held":
                 _explain(out, scenario, alike)
     out.print()
+    for each in result.not_covered:
+        out.print(Text(f"not covered: {visible(each.name)}: {visible(each.because)}"), soft_wrap=True)
     if directory is not None:
         out.print(Text(f"report: {directory / 'report.html'}"), soft_wrap=True)
     line = Text("exit code ")

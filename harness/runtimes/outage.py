@@ -9,7 +9,7 @@ from harness.runtimes.workers import GONE_SECONDS_MAX, LocalWorkers
 from harness.services.proxy.client import ProxyHandle
 from harness.services.proxy.toxics.latency import Latency
 from harness.system import SubjectError
-from harness.systems.celery.driver import CeleryDriver
+from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
 
 # Celery waits 2 s before its second try to connect, and 2 s longer each time.
@@ -19,7 +19,7 @@ RECONNECT_SECONDS_MAX = 20.0
 class LocalBroker:
     """See `harness.system.BrokerControl`."""
 
-    def __init__(self, contract: Contract, driver: CeleryDriver, workers: LocalWorkers) -> None:
+    def __init__(self, contract: Contract, driver: Driver, workers: LocalWorkers) -> None:
         self.contract = contract
         self.driver = driver
         self.workers = workers

@@ -16,6 +16,7 @@ from harness.runtimes.home import Forker, LaneHome, open_homes
 from harness.runtimes.log_tail import tail
 from harness.runtimes.outage import LocalBroker
 from harness.runtimes.stores import LocalStores
+from harness.runtimes.subject import subject_environment, subject_python
 from harness.runtimes.workers import LocalWorkers
 from harness.services.broker import Broker, BrokerServer, start_broker
 from harness.services.gate import Gate
@@ -25,9 +26,11 @@ from harness.services.proxy.server import Settings as ProxySettings
 from harness.session import HarnessError, Lane, Session
 from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Capability, PlannedJob
-from harness.systems.celery.driver import CeleryDriver, subject_environment, subject_python
+from harness.systems import system_of
+from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
 
+CAPABILITIES = frozenset(Capability)  # of the runtime: what can be done to local processes
 READY_SECONDS_MAX = 60.0
 STRAY_SECONDS_MAX = 2.0
 LEDGER_PROGRAM = Path(__file__).parents[1] / "services" / "ledger" / "__main__.py"
@@ -35,8 +38,6 @@ LEDGER_PROGRAM = Path(__file__).parents[1] / "services" / "ledger" / "__main__.p
 
 class LocalSystem:
     """A deployed lane of local processes; see `harness.system.System`."""
-
-    capabilities = frozenset(Capability)
 
     def __init__(
         self,
@@ -56,14 +57,17 @@ class LocalSystem:
         self.cwd = cwd
         self.broker_server = broker
         self.python = subject_python()
-        self.driver = CeleryDriver(plan.contract, broker, lane, recorder, plan.workload)
+        self.driver = system_of(plan.contract).drive(plan.contract, broker, lane, recorder, plan.workload)
         self.gate = Gate(lane.directory / "gate.sock", self.driver.hear)
         self.downstream = LedgerClient(lane.directory / "ledger.sock")
         self.placeholders = {**home.placeholders, "python": self.python}
         self.environment = self._subject_environment()
         self.ledger_pid = 0
-        self.forker: Forker = home.forker(
-            self.driver.forker_command(self.python), environment=self.environment, cwd=cwd
+        imports = self.driver.forker_command(self.python)
+        self.forker = (
+            home.forker(imports, environment=self.environment, cwd=cwd)
+            if imports
+            else Forker(lane, 0, "its workers are programs of their own")
         )
         self.workers = LocalWorkers(
             needed_workers(plan),
@@ -72,7 +76,7 @@ class LocalSystem:
             driver=self.driver,
             gate=self.gate,
             forker=self.forker,
-            python=self.python,
+            placeholders=self.placeholders,
             environment=self.environment,
             cwd=cwd,
         )
@@ -84,7 +88,11 @@ class LocalSystem:
         return self.plan.contract
 
     @property
-    def messages(self) -> CeleryDriver:
+    def capabilities(self) -> frozenset[Capability]:
+        return CAPABILITIES - system_of(self.contract).cannot(self.contract).keys()
+
+    @property
+    def messages(self) -> Driver:
         return self.driver
 
     @property
@@ -120,10 +128,7 @@ class LocalSystem:
         bug = next((bug for bug in self.contract.planted_bugs if bug.name == self.plan.bug), None)
         templates = {**self.contract.environment, **(bug.environment if bug is not None else {})}
         own = {name: fill(text, self.placeholders, where=name) for name, text in templates.items()}
-        # Celery itself reads these before its configuration, in every version supported here.
-        own |= dict.fromkeys(
-            ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"), self.broker_server.url
-        )
+        own |= self.driver.environment()
         return self.home.marked(subject_environment(own))
 
     def _start_ledger(self) -> None:

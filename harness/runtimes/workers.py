@@ -18,7 +18,7 @@ from harness.services.gate import Arrival, Gate
 from harness.session import Lane
 from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Impact, SubjectError, Target
-from harness.systems.celery.driver import CeleryDriver
+from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
 
 READY_SECONDS_MAX = 60.0
@@ -46,10 +46,10 @@ class LocalWorkers:
         *,
         lane: Lane,
         recorder: Recorder,
-        driver: CeleryDriver,
+        driver: Driver,
         gate: Gate,
         forker: Forker,
-        python: str,
+        placeholders: dict[str, str],
         environment: dict[str, str],
         cwd: Path,
     ) -> None:
@@ -59,7 +59,7 @@ class LocalWorkers:
         self.driver = driver
         self.gate = gate
         self.forker = forker
-        self.python = python
+        self.placeholders = placeholders
         self.environment = environment
         self.cwd = cwd
         self._frozen: list[Node] = []
@@ -85,7 +85,7 @@ class LocalWorkers:
         name = node.worker.name
         is_forked = self.forker.ready() and self.driver.can_fork(node.worker)
         node.pid = self.lane.spawn(
-            self.driver.worker_command(node.worker, self.python),
+            self.driver.worker_command(node.worker, self.placeholders),
             environment={
                 **self.environment,
                 "JOBPROOF_EVENTS": str(self.recorder.log_of(name)),
@@ -108,7 +108,7 @@ class LocalWorkers:
         name, log = node.worker.name, self.lane.directory / f"{node.worker.name}.log"
 
         def ready() -> bool:
-            if self.gate.notice("worker-ready", name, within=0.05) is not None:
+            if self.driver.is_ready(name, node.pid):
                 return True
             if status := self.lane.exit_of(node.pid):
                 raise SubjectError(f"worker {name!r} ended with {status} before it was ready: {tail(log)}")
@@ -135,7 +135,7 @@ class LocalWorkers:
         below = psutil.Process(node.pid).children(recursive=True)
         doomed = [process for process in below if process.pid == child]
         if not doomed:
-            raise SubjectError("it is not known which pool child runs the job: the probe did not see its body begin")
+            raise SubjectError("it is not known which pool child runs the job: it was not seen to begin")
         doomed += doomed[0].children(recursive=True)
         dying = {process.pid for process in doomed}
         # A child that was forked late has inherited its main process's connections: those do not die with it.
@@ -167,13 +167,14 @@ class LocalWorkers:
     def _victim(self, arrival: Arrival | None) -> tuple[Node, int | None]:
         """The node to strike and the pool child that runs the arrived job.
 
-        :raises SubjectError: nobody arrived, or the probe did not see who runs the job and there are several nodes
+        :raises SubjectError: nobody arrived, or it was not seen who runs the job and there are several nodes
         """
-        ran_on = self.driver.ran_on(arrival.job) if arrival is not None and arrival.job is not None else None
+        job = arrival.job if arrival is not None else None
+        ran_on = self.driver.ran_on(job, self.pids()) if job is not None else None
         if ran_on is not None and ran_on[0] in self.nodes:
             return self.nodes[ran_on[0]], ran_on[1]
         if len(self.nodes) > 1:
-            raise SubjectError("it is not known which worker runs the job: the probe did not see its body begin")
+            raise SubjectError("it is not known which worker runs the job: it was not seen to begin")
         return next(iter(self.nodes.values())), None
 
     def _tree(self, node: Node) -> list[psutil.Process]:

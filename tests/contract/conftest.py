@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from harness.codec import events_in
 from harness.contract import Header
 from harness.events import Event, JobId
+from harness.services.broker import Broker, resolve, start_broker
 from harness.services.gate import Gate
 from harness.services.ledger import LedgerClient, Settings
+from harness.services.ports import claimed_ports
 from harness.session import Lane, Session, open_session
 
 
@@ -29,6 +32,15 @@ def session() -> Iterator[Session]:
 def lane(session: Session, request: pytest.FixtureRequest) -> Iterator[Lane]:
     with session.lane(f"t{abs(hash(request.node.nodeid)):x}") as opened:
         yield opened
+
+
+@contextmanager
+def running_broker(lane: Lane) -> Iterator[Broker]:
+    """A broker on a port that is the test's own until it ends."""
+    with claimed_ports(lane.directory.parent.parent, 1) as (port,):
+        broker = start_broker(lane, resolve(), port)
+        yield broker
+        broker.client.close()
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ from harness.boundaries.client import SupervisorClient
 from harness.boundaries.record import Boundary, Ended, Part, Struck, Unseen, lines
 from harness.boundaries.rules import Action, Delay, Fail, Kill, Process, Rule, Side, Whom
 from harness.boundaries.supervisor import Settings
-from harness.services.broker import Broker, resolve, running_broker
+from harness.services.broker import Broker
 from harness.session import Lane
 from harness.waiting import wait_until
 from tests.conftest import ROOT
-from tests.contract.conftest import RunningLedger
+from tests.contract.conftest import RunningLedger, running_broker
 
 pytestmark = pytest.mark.skipif(bool(user_notify.available()), reason=user_notify.available())
 
@@ -134,9 +134,8 @@ def watch(lane: Lane, ledger: RunningLedger) -> Iterator[Watch]:
 
 @pytest.fixture
 def broker(lane: Lane) -> Iterator[Broker]:
-    with running_broker(lane, resolve()) as started:
+    with running_broker(lane) as started:
         yield started
-        started.client.close()
 
 
 @pytest.fixture

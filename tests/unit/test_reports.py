@@ -34,8 +34,11 @@ from harness.events import (
     RunBegan,
     RunEnded,
 )
+from harness.exit_codes import ExitCode
 from harness.history import History
-from harness.report import html, junit, markdown, timeline
+from harness.plan import NotCovered
+from harness.report import html, junit, markdown, terminal, timeline
+from harness.report.summary import headline
 from harness.report.visible import visible
 from harness.result import (
     SCHEMA_VERSION,
@@ -224,6 +227,7 @@ def hostile_result(text: str) -> tuple[Result, dict[str, History]]:
         replay=text,
     )
     value = result(scenario, subject=text, bug=text, began=text, versions={text: text}, replay=text)
+    value = msgspec.structs.replace(value, not_covered=(NotCovered(name=text, because=text),))
     return value, {text: events}
 
 
@@ -308,6 +312,21 @@ def test_hostile_text_stays_text_in_html(text: str) -> None:
     assert len(markup) < 250_000
     if text:
         assert visible(text, 120) in page.text
+
+
+def test_what_was_not_covered_is_said_first_in_words_and_then_with_its_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    left_out = NotCovered(name="poisoned-messages", because="needs feed-raw-message: there is no format")
+    value = result(plain("held"), outcome="held", not_covered=(left_out,))
+    assert headline(value) == ("reference-worker held every guarantee in 1 scenario. Not covered: 1 more, see below.")
+    terminal.show(value, directory=None, code=ExitCode.HELD)
+    assert "not covered: poisoned-messages: needs feed-raw-message: there is no format" in capsys.readouterr().out
+    assert "* poisoned-messages: needs feed-raw-message: there is no format" in markdown.render(value)
+    page = Page(html.render(value, {}))
+    assert "poisoned-messages: needs feed-raw-message: there is no format" in page.text
+    nothing = html.render(result(plain("held"), outcome="held"), {})
+    assert "Not covered" not in nothing
 
 
 def test_the_html_report_asks_for_nothing_and_runs_nothing() -> None:
@@ -641,7 +660,7 @@ def test_hostile_text_stays_text_in_markdown(text: str) -> None:
         "code",
     }
     assert tags.count("h1") == 1
-    assert tags.count("h2") == 2
+    assert tags.count("h2") == 3  # the scenario, what was not covered, the command
     assert tags.count("tr") == 2
     assert tags.count("th") == tags.count("td") == 3
     assert tags.count("code") == tags.count("pre") == 2

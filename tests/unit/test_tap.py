@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from harness.codec import digest
 from harness.events import Acknowledged, Delivered, Event, Queued, Requeued
-from harness.systems.celery.tap import DELIVERED, QUEUED, SETTLED, Keys, Tap
+from harness.systems.celery.tap import Keys, Tap
+from harness.systems.tracked import DELIVERED, QUEUED, SETTLED
 
 PRODUCER, WORKER, OTHER = "10.0.0.1:1", "10.0.0.2:2", "10.0.0.3:3"
 BODY = b'[[], {"id": 1}, {}]'

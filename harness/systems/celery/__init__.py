@@ -1,1 +1,17 @@
-"""Celery on Redis: how to enqueue, watch, stop and redeliver its jobs."""
+"""Celery, on Redis."""
+
+from harness.contract import Contract, ContractError
+from harness.systems.celery.driver import CeleryDriver
+from harness.systems.driver import JobSystem
+
+
+def check(contract: Contract) -> None:
+    """:raises ContractError: there is no application, or a worker brings its own command"""
+    if not contract.app:
+        raise ContractError("Contract: app is empty; for Celery it is the value of `celery -A`")
+    for worker in contract.workers:
+        if worker.command:
+            raise ContractError(f"Worker({worker.name!r}): command is for other job systems; Celery's is known")
+
+
+CELERY = JobSystem(check=check, drive=CeleryDriver, cannot=lambda _: {})

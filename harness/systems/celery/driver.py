@@ -2,10 +2,7 @@
 
 import difflib
 import json
-import os
 import socket
-import sys
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,31 +16,24 @@ import psutil
 from harness.codec import digest
 from harness.contract import Contract, Worker
 from harness.events import (
-    EffectRequested,
-    EnqueueCalled,
     EnqueueReturned,
     JobId,
-    MessageDoubled,
     MessageId,
     RedeliveryForced,
 )
-from harness.history import extract, owner_of
 from harness.poison import PoisonKind
 from harness.services.broker import Broker
-from harness.services.ledger import request_in
-from harness.services.redis_monitor import RedisMonitor
 from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
 from harness.systems.celery.spoiling import NO_ENVELOPE, spoilt
-from harness.systems.celery.tap import DELIVERED, QUEUED, Keys, Tap, Tracked
+from harness.systems.celery.tap import Keys, Tap
+from harness.systems.redis_driver import RedisDriver
+from harness.systems.tracked import DELIVERED, QUEUED
 from harness.waiting import WaitedInVainError, wait_until
 
 IMPORT_SECONDS_MAX = 60.0
 REQUEST_SECONDS_MAX = 30.0
-# A message that left its list is booked within milliseconds, and an early acknowledged one begins within a second on a
-# busy machine; what has done neither after this long while nothing else moves has vanished.
-VANISHED_SECONDS = 3.0
 PAUSE_MILLISECONDS = 30_000
 EARLY_ACK_SECONDS_MAX = 3.0
 _HERE = Path(__file__).parent
@@ -57,32 +47,21 @@ class Body:
     pid: int
 
 
-class CeleryDriver:
+class CeleryDriver(RedisDriver[Tap]):
     """One lane's driver: its agent in the subject's environment, its tap on the broker, and who runs what."""
 
     def __init__(
         self, contract: Contract, broker: Broker, lane: Lane, recorder: Recorder, jobs: tuple[PlannedJob, ...]
     ) -> None:
-        self.contract = contract
-        self.broker = broker
-        self.lane = lane
-        self.recorder = recorder
-        self.tap = Tap(recorder)
-        self.monitor = RedisMonitor(broker.client, self.tap)
-        self.jobs: dict[JobId, EnqueueCalled] = {}
-        for job in jobs:
-            self._know(job)
-        self._messages: dict[MessageId, JobId] = {}
+        super().__init__(contract, broker, lane, recorder, jobs, Tap(recorder))
         self._link: socket.socket | None = None
         self._lines: Any = None
-        self._lock = threading.Lock()
         self._bodies: set[Body] = set()
         self._begun: Counter[MessageId] = Counter()
         self._ended: Counter[JobId] = Counter()
         self._ran_on: dict[JobId, tuple[str, int]] = {}
         self._acks_early: set[str] = set()
-        self._firing: set[str] = set()
-        self._still: tuple[object, float] = (None, 0.0)
+        self._ready: set[str] = set()
 
     # --- the agent ---
 
@@ -177,17 +156,6 @@ class CeleryDriver:
             returned = EnqueueReturned(job=job.job, outcome=outcome, message=message, error=answer.get("error", ""))
         self.recorder.record(HARNESS, returned)
 
-    def _know(self, job: PlannedJob) -> EnqueueCalled:
-        call = EnqueueCalled(
-            job=job.job,
-            task=job.task,
-            identity=job.identity,
-            expected=job.expected,
-            wait_seconds_max=job.wait_seconds_max,
-        )
-        self.jobs.setdefault(job.job, call)
-        return call
-
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._link is None:
             raise SubjectError("the subject has not been started")
@@ -206,21 +174,40 @@ class CeleryDriver:
 
     # --- workers ---
 
-    def worker_command(self, worker: Worker, python: str) -> list[str]:
+    def environment(self) -> dict[str, str]:
+        """Celery itself reads these before its configuration, in every version supported here."""
+        names = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
+        return dict.fromkeys(names, self.broker.url)
+
+    def worker_command(self, worker: Worker, placeholders: Mapping[str, str]) -> list[str]:
         queues = ["-Q", ",".join(worker.queues)] if worker.queues else []
         return [
-            *(python, str(_HERE / "probe.py"), "-A", self.contract.app, "worker", "-n", f"{worker.name}@jobproof"),
+            *(
+                placeholders["python"],
+                str(_HERE / "probe.py"),
+                "-A",
+                self.contract.app,
+                "worker",
+                "-n",
+                f"{worker.name}@jobproof",
+            ),
             *("-c", str(worker.concurrency), "--loglevel", "INFO", *queues, *worker.arguments),
         ]
+
+    def is_ready(self, node: str, pid: int) -> bool:
+        """Whether the probe has said so; each word of it is taken once."""
+        del pid
+        with self._lock:
+            is_ready = node in self._ready
+            self._ready.discard(node)
+        return is_ready
 
     # --- who runs what ---
 
     def hear(self, question: dict[str, Any]) -> JobId | None:
         """Take note of what the probe or the ledger says at a crash point, and tell which job it is about."""
         if "request" in question:
-            request = request_in(question)
-            self._hear_alert(request)
-            return owner_of(self.contract, self.jobs.values(), request)
+            return self._hear_request(question)
         message = MessageId(str(question.get("message", "")))
         with self._lock:
             job = self._messages.get(message)
@@ -230,109 +217,23 @@ class CeleryDriver:
                 self._begun[message] += 1
                 if job is not None:
                     self._ran_on[job] = (str(question.get("node")), body.pid)
+            elif question.get("point") == "worker-ready":
+                self._ready.add(str(question.get("node")))
             elif question.get("point") == "body-ended":
                 self._bodies.discard(body)
                 if job is not None:
                     self._ended[job] += 1
         return job
 
-    def _hear_alert(self, request: EffectRequested) -> None:
-        alerts = self.contract.alerts
-        if alerts is not None and request.label == alerts.request:
-            queue = extract(alerts.queue, request)
-            status = extract(alerts.status, request)
-            with self._lock:
-                if queue is not None and status == alerts.firing:
-                    self._firing.add(queue)
-                elif queue is not None and status == alerts.resolved:
-                    self._firing.discard(queue)
-
-    def wait_alert(self, queue: str, *, within: float) -> bool:
-        with suppress(WaitedInVainError):
-            return wait_until(lambda: queue in self._firing, within=within, or_else="")
-        return False
-
-    def wait_alerts_cleared(self, *, within: float) -> bool:
-        with suppress(WaitedInVainError):
-            return wait_until(lambda: not self._firing, within=within, or_else="")
-        return False
-
-    def ran_on(self, job: JobId) -> tuple[str, int] | None:
-        """The node and the process that last began the job's body."""
+    def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
+        """The node and the process that last began the job's body, as the probe said."""
+        del nodes
         with self._lock:
             return self._ran_on.get(job)
-
-    def in_flight(self, clients: set[str]) -> tuple[JobId, ...]:
-        """Jobs that the given connections hold unacknowledged."""
-        self.monitor.sync()
-        held = [entry for entry in self.tap.pending().values() if entry.state == DELIVERED and entry.client in clients]
-        with self._lock:
-            jobs = [self._messages.get(entry.message) for entry in held]
-        return tuple(dict.fromkeys(job for job in jobs if job is not None))
-
-    def deliveries(self, job: JobId) -> int:
-        self.monitor.sync()
-        return sum(self.tap.deliveries[message] for message in self._messages_of(job))
-
-    def was_taken(self, job: JobId) -> bool:
-        """Whether a worker took a message of the job's, or at least popped what no worker can book."""
-        if self.deliveries(job):
-            return True
-        found = [entry for message in self._messages_of(job) for _, entry in self.tap.by_message(message)]
-        return any(self._has_left(entry) for entry in found)
-
-    def waiting(self, queue: str) -> tuple[JobId, ...]:
-        """The jobs whose messages wait in a queue."""
-        self.monitor.sync()
-        entries = [entry for entry in self.tap.pending().values() if entry.state == QUEUED and entry.queue == queue]
-        with self._lock:
-            jobs = [self._messages.get(entry.message) for entry in entries]
-        return tuple(dict.fromkeys(job for job in jobs if job is not None))
 
     def attempts_ended(self, job: JobId) -> int:
         with self._lock:
             return self._ended[job]
-
-    def wait_attempts_ended(self, job: JobId, count: int, *, within: float) -> bool:
-        with suppress(WaitedInVainError):
-            return wait_until(lambda: self.attempts_ended(job) >= count, within=within, or_else="")
-        return False
-
-    def wait_body_ended(self, job: JobId, *, within: float) -> bool:
-        return self.wait_attempts_ended(job, self.attempts_ended(job) + 1, within=within)
-
-    def wait_attempt_ended(self, *jobs: JobId, within: float) -> tuple[JobId, ...]:
-        def ended() -> tuple[JobId, ...]:
-            return tuple(job for job in jobs if self.attempts_ended(job))
-
-        with suppress(WaitedInVainError):
-            return wait_until(ended, within=within, or_else="")
-        return ()
-
-    def _messages_of(self, job: JobId) -> list[MessageId]:
-        with self._lock:
-            return [message for message, owner in self._messages.items() if owner == job]
-
-    # --- messages ---
-
-    def wait_acknowledged(self, job: JobId, *, within: float) -> bool:
-        def acknowledged() -> bool:
-            self.monitor.sync()
-            copies = [copy for message in self._messages_of(job) for copy in self.tap.by_message(message)]
-            return bool(copies) and all(tag not in self.tap.pending() for tag, _ in copies)
-
-        with suppress(WaitedInVainError):
-            return wait_until(acknowledged, within=within, or_else="")
-        return False
-
-    def double(self, job: JobId) -> None:
-        self.monitor.sync()
-        found = [(message, copy) for message in self._messages_of(job) for copy in self.tap.by_message(message)]
-        if not found:
-            raise SubjectError(f"the message of {job} was never seen in the broker, so it cannot be delivered again")
-        message, (_, entry) = found[0]
-        self.recorder.record(HARNESS, MessageDoubled(job=job, message=message, queue=entry.queue))
-        self.broker.client.lpush(entry.queue, entry.raw)
 
     def feed(self, kind: PoisonKind, template: JobId, poison: PlannedJob) -> None:
         self.monitor.sync()
@@ -352,20 +253,6 @@ class CeleryDriver:
         self.broker.client.lpush(entry.queue, data)
         returned = EnqueueReturned(job=poison.job, outcome="ok", message=message, body_digest=digest(body))
         self.recorder.record(HARNESS, returned)
-
-    def connections_of(self, pids: list[int]) -> set[str]:
-        """The local addresses of the processes' connections to the broker, as the broker names its clients."""
-        found = set()
-        for pid in pids:
-            with suppress(psutil.Error):
-                for connection in psutil.Process(pid).net_connections("tcp"):
-                    if connection.raddr and connection.raddr.port == self.broker.port:
-                        found.add(f"{connection.laddr.ip}:{connection.laddr.port}")
-        return found
-
-    def clients(self) -> set[str]:
-        """The connections that the broker still sees."""
-        return {str(client["addr"]) for client in self.broker.client.client_list()}
 
     def let_the_body_stand_alone(self, job: JobId) -> None:
         """Until the worker has done what it does of its own accord while the job's body stands at a crash point.
@@ -412,27 +299,6 @@ class CeleryDriver:
         self.broker.stop()
         return jobs
 
-    def start_broker(self) -> None:
-        """With its data; nothing of what it does from then on goes unheard."""
-        self.broker.start_again(self.monitor.reopen)
-
-    def connected(self, pids: list[int]) -> bool:
-        """Whether one of the processes has a connection that the broker sees."""
-        return bool(self.connections_of(pids) & self.clients())
-
-    def wait_not_popping(self, clients: set[str], *, within: float) -> None:
-        """Until none of the connections waits for a message any more: what a frozen worker still pops is lost in it.
-
-        :raises WaitedInVainError: one still does
-        """
-
-        def popping() -> bool:
-            return any(
-                "b" in str(each["flags"]) for each in self.broker.client.client_list() if each["addr"] in clients
-            )
-
-        wait_until(lambda: not popping(), within=within, or_else="a frozen worker was still waiting for messages")
-
     def stranded(self) -> set[str]:
         """The connections that hold messages and do not exist any more."""
         self.monitor.sync()
@@ -446,10 +312,6 @@ class CeleryDriver:
         held = {entry.message for entry in self.tap.pending().values() if entry.client in clients}
         with self._lock:
             return any(body.message in held and _alive(body.pid) for body in self._bodies)
-
-    def _has_left(self, entry: Tracked) -> bool:
-        """Whether a message is in no list any more, and not booked as unacknowledged either."""
-        return entry.state == QUEUED and not self._is_listed(entry.queue, entry.raw)
 
     def redeliver(self, clients: set[str]) -> None:
         """Do now what kombu's sweep would do once the visibility timeout of dead workers' messages had passed."""
@@ -503,20 +365,8 @@ class CeleryDriver:
         words = f"{vanishing} popped but not booked, {len(unbegun)} acknowledged but not begun"
         return self._once_still((vanishing, tuple(unbegun), begun.total()), words)
 
-    def _once_still(self, picture: object, words: str) -> str:
-        """`words` until the picture has not changed for long enough to be final."""
-        before, since = self._still
-        now = self.recorder.now()
-        if picture != before:
-            self._still = (picture, now)
-            return words
-        return "" if now - since >= VANISHED_SECONDS else words
-
-    def _is_listed(self, queue: str, raw: bytes) -> bool:
-        return raw in self.broker.client.lrange(queue, 0, -1)
-
     def close(self) -> None:
-        self.monitor.close()
+        super().close()
         for each in (self._lines, self._link):
             if each is not None:
                 each.close()
@@ -536,13 +386,3 @@ def _last_line(log: Path) -> str:
     except OSError:
         lines = []
     return lines[-1].strip() if lines else "it printed nothing"
-
-
-def subject_python() -> str:
-    return sys.executable
-
-
-def subject_environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment that the subject starts with: the caller's, without the harness's own variables."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JOBPROOF_")}
-    return {**inherited, **own}

@@ -17,19 +17,7 @@ from typing import Any
 from harness.codec import digest
 from harness.events import Acknowledged, Delivered, Event, MessageId, Queued, Requeued
 from harness.store import Recorder
-
-QUEUED, DELIVERED, SETTLED = "queued", "delivered", "settled"
-
-
-@dataclass(kw_only=True)
-class Tracked:
-    """One message in the broker, by its delivery tag."""
-
-    message: MessageId
-    queue: str
-    raw: bytes
-    state: str = QUEUED
-    client: str = ""
+from harness.systems.tracked import DELIVERED, SETTLED, Tracked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +86,11 @@ class Tap:
         """All copies of a message, oldest first."""
         with self._lock:
             return [(tag, entry) for tag, entry in self._tracked.items() if entry.message == message]
+
+    def held_by(self, clients: set[str]) -> tuple[MessageId, ...]:
+        """The messages that the given connections have booked and not acknowledged."""
+        held = [entry for entry in self.pending().values() if entry.state == DELIVERED and entry.client in clients]
+        return tuple(entry.message for entry in held)
 
     # --- translation ---
 

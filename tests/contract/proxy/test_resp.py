@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from harness.services.broker import Broker, resolve, running_broker
+from harness.services.broker import Broker
 from harness.services.proxy.client import ProxyHandle, Toxiproxy
 from harness.services.proxy.resp import Framing, NotRespError, command_in
 from harness.services.proxy.toxics import RespCutAfter, RespCutBefore, Slicer
 from harness.session import Lane
+from tests.contract.conftest import running_broker
 from tests.contract.proxy.conftest import Bench, read
 
 COMMANDS = [
@@ -79,9 +80,8 @@ def test_commands_in_plain_words_have_names_too(line: bytes, name: str | None) -
 
 @pytest.fixture
 def broker(lane: Lane) -> Iterator[Broker]:
-    with running_broker(lane, resolve()) as running:
+    with running_broker(lane) as running:
         yield running
-        running.client.close()
 
 
 @pytest.fixture

@@ -1,0 +1,184 @@
+"""Jobs in Redis lists: enqueued by the harness itself, and watched from outside workers of any language."""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+
+from harness.contract import Contract, Worker, fill
+from harness.events import EnqueueReturned, JobId, MessageId
+from harness.poison import PoisonKind
+from harness.services.broker import Broker
+from harness.session import Lane
+from harness.store import HARNESS, Recorder
+from harness.system import PlannedJob, SubjectError
+from harness.systems.redis_driver import RedisDriver, connections_to
+from harness.systems.redis_list.tap import ListTap
+from harness.systems.tracked import DELIVERED, QUEUED
+
+
+class ListDriver(RedisDriver[ListTap]):
+    """One lane's driver. A job is `{"id": ..., "task": ..., "arguments": {...}}`, pushed to its task's list."""
+
+    def __init__(
+        self, contract: Contract, broker: Broker, lane: Lane, recorder: Recorder, jobs: tuple[PlannedJob, ...]
+    ) -> None:
+        served = [queue for worker in contract.workers for queue in worker.queues]
+        self._queue_of = {task.name: task.queue for task in contract.tasks}
+        self._queues = frozenset({*served, *self._queue_of.values()})
+        tap = ListTap(recorder, self._queues, self._connected)
+        super().__init__(contract, broker, lane, recorder, jobs, tap)
+
+    # --- start: there is nothing to import, and nobody to ask ---
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def forker_command(self, python: str) -> list[str]:
+        del python
+        return []
+
+    def can_fork(self, worker: Worker) -> bool:
+        del worker
+        return False
+
+    def start_agent(self, environment: Mapping[str, str], cwd: Path, python: str, *, forker: int = 0) -> dict[str, Any]:
+        del environment, cwd, python, forker
+        return {"versions": {}, "settings": {}}
+
+    def prepare(self) -> None:
+        """A contract for this system has no preparation."""
+
+    def worker_command(self, worker: Worker, placeholders: Mapping[str, str]) -> list[str]:
+        return [fill(word, dict(placeholders), where=f"worker {worker.name!r}") for word in worker.command]
+
+    def is_ready(self, node: str, pid: int) -> bool:
+        """Whether one of its connections has asked for a message.
+
+        Behind a proxy the broker sees the proxy's connections: then it is ready once it is connected and anybody asks.
+        """
+        del node
+        with suppress(psutil.Error):
+            main = psutil.Process(pid)
+            own = self.connections_of([pid, *(child.pid for child in main.children(recursive=True))])
+            if self.broker.public_port != self.broker.port:
+                return bool(own and self.tap.asked & self.clients())
+            return bool(own & self.tap.asked)
+        return False
+
+    def connections_of(self, pids: list[int]) -> set[str]:
+        found = super().connections_of(pids)
+        if self.broker.public_port != self.broker.port:
+            found |= connections_to(self.broker.public_port, pids)
+        return found
+
+    # --- jobs ---
+
+    def enqueue(self, job: PlannedJob) -> None:
+        message = MessageId(str(uuid.uuid4()))
+        with self._lock:
+            self._messages[message] = job.job
+        self.recorder.record(HARNESS, self._know(job))
+        body = json.dumps({"id": message, "task": job.task, "arguments": job.arguments})
+        try:
+            self.broker.client.lpush(self._queue_of[job.task], body)
+        except redis.RedisError as error:
+            # The broker may or may not have it. The message id tells later.
+            returned = EnqueueReturned(job=job.job, outcome="unknown", message=message, error=str(error))
+        else:
+            returned = EnqueueReturned(job=job.job, outcome="ok", message=message)
+        self.recorder.record(HARNESS, returned)
+
+    def feed(self, kind: PoisonKind, template: JobId, poison: PlannedJob) -> None:
+        """:raises SubjectError: always: what is in a message is between the worker and its producer"""
+        raise SubjectError(f"a message in a list has no format that could be spoilt ({kind}, {template}, {poison.job})")
+
+    # --- who runs what ---
+
+    def hear(self, question: dict[str, Any]) -> JobId | None:
+        return self._hear_request(question) if "request" in question else None
+
+    def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
+        """The process that has the connection which last took a message of the job's; of several, the oldest."""
+        self.monitor.sync()
+        takers = {client for message in self._messages_of(job) if (client := self.tap.taken_by(message))}
+        for name, pids in nodes.items():
+            for pid in pids:
+                if self.connections_of([pid]) & takers:
+                    return name, pid
+        return None
+
+    def attempts_ended(self, job: JobId) -> int:
+        """How many attempts have: their connection asked for more, removed the message, or is gone."""
+        self.monitor.sync()
+        messages = self._messages_of(job)
+        live = self.clients()
+        gone = [held for client, held in self.tap.busy().items() if client not in live]
+        dead = sum(message in messages for held in gone for message in held)
+        return dead + sum(self.tap.ended[message] for message in messages)
+
+    def runs_any(self, clients: set[str]) -> bool:
+        return bool(clients & self.tap.busy().keys() & self.clients())
+
+    # --- deaths: a list gives nothing back, so nothing is done in time that could be brought forward ---
+
+    def let_the_body_stand_alone(self, job: JobId) -> None:
+        """A worker of a list does one thing at a time."""
+
+    @contextmanager
+    def nothing_in_between(self) -> Iterator[None]:
+        """What is lost between the broker and a worker that only pops is the job's loss: it could have moved it."""
+        yield
+
+    def stranded(self) -> set[str]:
+        return set()
+
+    def redeliver(self, clients: set[str]) -> None:
+        """Whoever moved a message to a list of its own fetches it from there itself."""
+
+    def stop_broker(self) -> tuple[JobId, ...]:
+        jobs = self.in_flight(self.clients())
+        self.broker.stop()
+        return jobs
+
+    def start_broker(self) -> None:
+        self.tap.broker_restarted()
+        super().start_broker()
+
+    # --- drained ---
+
+    def left(self) -> str:
+        """What may still happen, in words; empty once the lane is drained.
+
+        Drained: nothing in a queue, nothing in a worker's own list, no connection busy. A message that is in no list
+        although nobody was seen to take it, and one whose connection is gone without having asked for more, are waited
+        for a while, and then are where they will stay.
+        """
+        if not self.monitor.sync():
+            return f"the broker's command stream has ended ({self.monitor.ended_by or 'it is too slow'})"
+        pending = self.tap.pending()
+        live = self.clients()
+        busy = self.tap.busy()
+        listed = sum(entry.state == QUEUED and self._is_listed(entry.queue, entry.raw) for entry in pending.values())
+        delivered = sum(entry.state == DELIVERED for entry in pending.values())
+        working = len(busy.keys() & live)
+        if listed or delivered or working:
+            return f"{listed} queued, {delivered} in workers' lists, {working} workers busy"
+        vanished = tuple(pending)
+        cut_off = tuple(message for client, held in sorted(busy.items()) if client not in live for message in held)
+        if not vanished and not cut_off:
+            return ""
+        words = f"{len(vanished)} in no list and taken by nobody, {len(cut_off)} taken by connections that are gone"
+        return self._once_still((vanished, cut_off), words)
+
+    def _connected(self) -> set[str]:
+        """While the broker is being stopped it cannot be asked, and nobody waits for what will not come."""
+        try:
+            return self.clients()
+        except redis.RedisError:
+            return set()
