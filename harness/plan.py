@@ -139,7 +139,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 class Plans(Struct, frozen=True, kw_only=True):
     """What `plan.json` holds: the plans, and what the command line said, for the command that repeats.
 
-    `contract_file` is empty for the reference worker; `whole` says that no scenario was picked by name.
+    `contract_file` is empty for the reference worker; `whole` says that no scenario was picked by name. `replay` is the
+    command that repeats plans that no catalogue has; empty for scenarios.
     """
 
     seed: int
@@ -148,4 +149,5 @@ class Plans(Struct, frozen=True, kw_only=True):
     whole: bool = False
     profile: str = "core"
     bug: str = ""
+    replay: str = ""
     format_version: int = FORMAT_VERSION
