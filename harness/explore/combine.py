@@ -17,9 +17,16 @@ from msgspec.structs import replace
 from harness.campaign import FAULT_FREE, Campaign, Listener, finish, judge_scenario
 from harness.codec import digest, pretty
 from harness.contract import Contract, ContractError
-from harness.explore.combined import EXERCISED, CombineResult, Smallest, outcome_of_schedules, violated_in
+from harness.explore.combined import (
+    EXERCISED,
+    CombineResult,
+    Smallest,
+    outcome_of_schedules,
+    simplest_failures,
+    violated_in,
+)
 from harness.explore.schedules import plan_of, schedules, workload_for
-from harness.explore.shrink import BUDGET_RUNS, Shrunk, shrink
+from harness.explore.shrink import BUDGET_RUNS, shrink
 from harness.plan import Plan, Plans
 from harness.result import ScenarioResult
 from harness.runtimes.home import LaneHome, open_homes
@@ -27,6 +34,7 @@ from harness.services.broker import BrokerServer
 from harness.session import Session
 
 SHRINKING, SMALLEST = "shrinking", "smallest"
+SHRUNK_MAX = 3
 SAME_OUTCOME = "same-outcome"
 
 
@@ -46,11 +54,12 @@ def combine(
     contract_file: str = "",
     budget_runs: int = BUDGET_RUNS,
 ) -> CombineResult:
-    """Draw, run and judge `count` schedules, and shrink the failing one with the fewest steps.
+    """Draw, run and judge `count` schedules, and shrink of each violated guarantee the one with the fewest steps.
 
     :param job: the task to strike, by its name or its last part; empty: all of the contract
     :param directory: an empty folder; everything is written there
     :param listener: told of each schedule, and of each run of the shrinker
+    :param budget_runs: for all the shrinking together, fault-free runs of smaller workloads not counted
     :param contract_file: as the command line named it, for the command that repeats; empty: the reference worker's
     :raises ContractError: no such task, or nothing in the contract that a schedule could strike
     :raises SubjectError: the subject cannot even be started without a fault
@@ -74,17 +83,18 @@ def combine(
         runner.run(plans, directory, homes)
         result = finish(directory, plans, began=began, seconds=time.monotonic() - start)
         twin, *found = result.scenarios
-        failing = [schedule for schedule in found if schedule.outcome == "violated"]
-        smallest = None
-        if failing and twin.outcome == "held":
-            first = min(failing, key=lambda schedule: len(schedule.steps))
-            smallest = _Shrinking(runner, plans, first, directory, homes).carry_out(budget_runs)
+        smallest: list[Smallest] = []
+        if twin.outcome == "held":
+            shrinking = _Shrinking(runner, plans, directory, homes)
+            for guarantee, failing in list(simplest_failures(found).items())[:SHRUNK_MAX]:
+                left = budget_runs - sum(each.runs for each in smallest)
+                smallest.append(shrinking.carry_out(failing, guarantee, budget_runs=left))
     return CombineResult(
         seed=seed,
         asked=count,
         outcome=outcome_of_schedules(twin.outcome, tuple(found)),
         schedules=tuple(found),
-        smallest=smallest,
+        smallest=tuple(smallest),
         result=result,
         harness_failures=tuple(runner.failures),
     )
@@ -116,44 +126,57 @@ class _Runner:
 
 
 class _Shrinking:
-    """Shrinks one failing schedule: what counts is that a guarantee is violated that it violated."""
+    """Shrinks failing schedules; what counts is that a run violates the same guarantee."""
 
-    def __init__(
-        self, runner: _Runner, plans: Plans, failing: ScenarioResult, directory: Path, homes: Sequence[LaneHome]
-    ) -> None:
+    def __init__(self, runner: _Runner, plans: Plans, directory: Path, homes: Sequence[LaneHome]) -> None:
         self._runner = runner
         self._plans = plans
-        self._failing = failing
         self._directory = directory
         self._homes = homes
-        self._wanted = {guarantee.guarantee for guarantee in violated_in(failing)}
         self._runs = 0
-        (self._plan,) = (plan for plan in plans.plans if plan.scenario == failing.name)
         # Where the twin of a workload, by its digest, is recorded; of one that does not hold without a fault: None.
-        self._twins: dict[str, Path | None] = {digest(self._plan.workload): directory}
+        self._twins: dict[str, Path | None] = {digest(plans.plans[0].workload): directory}
+
+    def carry_out(self, failing: ScenarioResult, guarantee: str, *, budget_runs: int) -> Smallest:
+        twins = len(self._twins)
+        (given,) = (plan for plan in self._plans.plans if plan.scenario == failing.name)
         # Of each plan its last failing run: in which folder, and under which name.
-        self._failed: dict[str, tuple[Path, Plan]] = {_digest(self._plan): (directory, self._plan)}
+        failed: dict[str, tuple[Path, Plan]] = {_digest(given): (self._directory, given)}
 
-    def carry_out(self, budget_runs: int) -> Smallest:
-        shrunk = shrink(self._plan, self._fails, budget_runs=budget_runs)
-        source, plan = self._failed[_digest(shrunk.plan)]
-        return self._written(shrunk, source, plan)
+        def fails(candidate: Plan) -> bool:
+            if (ran := self._run(candidate, failing.name, guarantee)) is not None:
+                failed[_digest(candidate)] = ran
+            return ran is not None
 
-    def _fails(self, candidate: Plan) -> bool:
+        shrunk = shrink(given, fails, budget_runs=budget_runs)
+        source, plan = failed[_digest(shrunk.plan)]
+        found, replay = self._written(source, plan, guarantee)
+        return Smallest(
+            schedule=failing.name,
+            guarantee=guarantee,
+            plan=plan,
+            found=found,
+            failed=shrunk.failed,
+            of=shrunk.of,
+            runs=shrunk.runs,
+            twins=len(self._twins) - twins,
+            exhausted=shrunk.exhausted,
+            replay=replay,
+        )
+
+    def _run(self, candidate: Plan, schedule: str, guarantee: str) -> tuple[Path, Plan] | None:
+        """Run a plan once; where, and under which name, if it has violated the guarantee."""
         self._runs += 1
         folder = self._with_twin(candidate)
         if folder is None:
-            return False  # without its twin nothing could be judged
-        plan = replace(candidate, scenario=f"{self._failing.name}-run-{self._runs:02}")
+            return None  # without its twin nothing could be judged
+        plan = replace(candidate, scenario=f"{schedule}-run-{self._runs:02}")
         plans = replace(self._plans, plans=(plan,))
         run = self._directory / SHRINKING / f"run-{self._runs:02}"
         _copy_logs(folder, run, FAULT_FREE)
         self._runner.run(plans, run, self._homes[:1])
-        judged = judge_scenario(run, plan, plans)
-        is_failing = bool(self._wanted & {guarantee.guarantee for guarantee in violated_in(judged)})
-        if is_failing:
-            self._failed[_digest(candidate)] = (run, plan)
-        return is_failing
+        violated = {each.guarantee for each in violated_in(judge_scenario(run, plan, plans))}
+        return (run, plan) if guarantee in violated else None
 
     def _with_twin(self, candidate: Plan) -> Path | None:
         """Where the fault-free run of the candidate's workload is recorded; run now if it has not been."""
@@ -167,25 +190,15 @@ class _Shrinking:
             self._twins[workload] = folder if has_held else None
         return self._twins[workload]
 
-    def _written(self, shrunk: Shrunk, source: Path, plan: Plan) -> Smallest:
-        """The smallest plan as a run of its own, judged and reported like any other."""
-        directory = self._directory / SMALLEST
+    def _written(self, source: Path, plan: Plan, guarantee: str) -> tuple[ScenarioResult, str]:
+        """A plan and its recorded run as a run of its own, judged and reported like any other; what repeats it."""
+        directory = self._directory / SMALLEST / guarantee
         began, start = datetime.now(UTC), time.monotonic()
         plans = replace(self._plans, plans=(twin_of(plan), plan), replay=_replay(directory))
         _copy_logs(source, directory, FAULT_FREE, plan.scenario)
         (directory / "plan.json").write_bytes(pretty(plans))
         result = finish(directory, plans, began=began, seconds=time.monotonic() - start)
-        return Smallest(
-            schedule=self._failing.name,
-            plan=plan,
-            guarantees=violated_in(result.scenarios[1]),
-            failed=shrunk.failed,
-            of=shrunk.of,
-            runs=shrunk.runs,
-            twins=len(self._twins) - 1,
-            exhausted=shrunk.exhausted,
-            replay=plans.replay,
-        )
+        return result.scenarios[1], plans.replay
 
 
 def twin_of(plan: Plan) -> Plan:

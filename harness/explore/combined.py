@@ -1,9 +1,10 @@
 """What came of running schedules, as a value, and how it is told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from harness.checkers.base import plural
 from harness.plan import Plan
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
 
@@ -11,17 +12,18 @@ EXERCISED = "exercised"
 
 
 class Smallest(Struct, frozen=True, kw_only=True):
-    """What a failing schedule could be shrunk to; `failed` of the last `of` runs of it failed.
+    """What a failing schedule could be shrunk to; `failed` of the last `of` runs of it violated `guarantee`.
 
-    * `guarantees`: those that are violated, with their witnesses
+    * `found`: what the last of those runs says, with the witnesses
     * `runs`, `twins`: what it took; a twin is the fault-free run that a smaller workload is compared with
     * `exhausted`: the budget of runs ended before everything smaller had been tried
     * `replay`: the one command that repeats it
     """
 
     schedule: str
+    guarantee: str
     plan: Plan
-    guarantees: tuple[GuaranteeResult, ...]
+    found: ScenarioResult
     failed: int
     of: int
     runs: int
@@ -37,7 +39,7 @@ class CombineResult(Struct, frozen=True, kw_only=True):
     asked: int
     outcome: Outcome
     schedules: tuple[ScenarioResult, ...]
-    smallest: Smallest | None
+    smallest: tuple[Smallest, ...]
     result: Result
     harness_failures: tuple[str, ...] = ()
 
@@ -72,24 +74,35 @@ def violated_in(schedule: ScenarioResult) -> tuple[GuaranteeResult, ...]:
     return tuple(guarantee for guarantee in schedule.guarantees if guarantee.status == "violated")
 
 
+def simplest_failures(schedules: Sequence[ScenarioResult]) -> dict[str, ScenarioResult]:
+    """By the first guarantee that they violate, the schedules with the fewest steps: each may be a bug of its own."""
+    found: dict[str, ScenarioResult] = {}
+    for schedule in sorted(schedules, key=lambda schedule: len(schedule.steps)):
+        for guarantee in violated_in(schedule)[:1]:
+            found.setdefault(guarantee.guarantee, schedule)
+    return found
+
+
 def told(result: CombineResult) -> Iterator[str]:
     """The end in sentences, one a line; what comes from the subject is not escaped."""
     drawn = len(result.schedules)
     fewer = f" (of {result.asked} asked for; there are no more)" if drawn < result.asked else ""
     yield f"{result.exercised} of {drawn} schedules were exercised{fewer}, {len(result.violated)} violated a guarantee"
-    smallest = result.smallest
-    if smallest is None:
-        return
+    for smallest in result.smallest:
+        yield from _told(smallest)
+
+
+def _told(smallest: Smallest) -> Iterator[str]:
     yield (
-        f"smallest failing schedule, from {smallest.schedule}, confirmed {smallest.failed} of {smallest.of}, "
-        f"after {smallest.runs} runs and {smallest.twins} fault-free ones"
+        f"{smallest.guarantee}: the smallest failing schedule, from {smallest.schedule}, "
+        f"failed {smallest.failed} of {smallest.of} times ({plural(smallest.runs, 'run')} to shrink and confirm it, "
+        f"{plural(smallest.twins, 'fault-free run')})"
         + ("; the budget ended before everything smaller had been tried" if smallest.exhausted else "")
     )
-    jobs = ", ".join(job.job for job in smallest.plan.workload)
-    yield f"  jobs: {jobs}"
+    yield f"  jobs: {', '.join(job.job for job in smallest.plan.workload)}"
     for step in smallest.plan.steps:
         yield f"  step: {step.sentence}"
-    for guarantee in smallest.guarantees:
+    for guarantee in violated_in(smallest.found):
         yield f"  {guarantee.guarantee} violated: {guarantee.because}"
     yield f"  repeat with: {smallest.replay}"
 
