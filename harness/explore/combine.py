@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from harness.campaign import FAULT_FREE, Campaign, Listener, finish, judge_scenario
 from harness.codec import digest, pretty
-from harness.contract import Contract, ContractError
+from harness.contract import Contract
 from harness.explore.combined import (
     EXERCISED,
     CombineResult,
@@ -61,23 +61,13 @@ def combine(
     :param listener: told of each schedule, and of each run of the shrinker
     :param budget_runs: for all the shrinking together, fault-free runs of smaller workloads not counted
     :param contract_file: as the command line named it, for the command that repeats; empty: the reference worker's
-    :raises ContractError: no such task, or nothing in the contract that a schedule could strike
+    :raises ContractError: the contract has no such task
     :raises SubjectError: the subject cannot even be started without a fault
     """
     began, start = datetime.now(UTC), time.monotonic()
-    workload = workload_for(contract, job)
-    plans = Plans(
-        seed=seed,
-        plans=(
-            twin_of(plan_of(contract, workload, (), name=FAULT_FREE, seed=seed, bug=bug)),
-            *schedules(contract, job, seed=seed, count=count, bug=bug),
-        ),
-        contract_file=contract_file,
-        bug=bug,
-        replay=_replay(directory),
+    plans = plans_for(
+        contract, job=job, bug=bug, count=count, seed=seed, directory=directory, contract_file=contract_file
     )
-    if len(plans.plans) == 1:
-        raise ContractError(f"Contract({contract.name!r}): no schedule of faults can strike a job of {job or 'it'}")
     runner = _Runner(session=session, server=server, cwd=cwd, listener=listener)
     with open_homes(session, max(1, min(lanes, len(plans.plans)))) as homes:
         runner.run(plans, directory, homes)
@@ -97,6 +87,23 @@ def combine(
         smallest=tuple(smallest),
         result=result,
         harness_failures=tuple(runner.failures),
+    )
+
+
+def plans_for(
+    contract: Contract, *, job: str, bug: str, count: int, seed: int, directory: Path, contract_file: str
+) -> Plans:
+    """What `combine` runs at first: the fault-free twin and the schedules. Pure; the folder is only named.
+
+    :raises ContractError: the contract has no such task
+    """
+    twin = twin_of(plan_of(contract, workload_for(contract, job), (), name=FAULT_FREE, seed=seed, bug=bug))
+    return Plans(
+        seed=seed,
+        plans=(twin, *schedules(contract, job, seed=seed, count=count, bug=bug)),
+        contract_file=contract_file,
+        bug=bug,
+        replay=_replay(directory),
     )
 
 
