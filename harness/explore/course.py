@@ -13,7 +13,9 @@ What is not certain is not followed:
   more; what is left is to deliver it again after it was done
 * no more deaths of a worker than its tasks survive, counted over everything that shares a queue, because whoever kills
   a whole worker kills what else it runs; a second delivery is counted as one, as a worker may do that, too
-* no more failures of a downstream than the job has retries, and no more bodies than the contract allows
+* no more failures of a downstream than the job has retries, and no more bodies than the contract allows. Where two
+  bodies run beside each other, the one that is held may outlast its client's patience, which is a failure and a body
+  more, and what both had taken may be delivered again
 """
 
 from collections.abc import Sequence
@@ -39,6 +41,8 @@ from harness.scenario import Workload, queue_of
 
 BODY_BEGAN, BODY_ENDED = "body-began", "body-ended"
 EFFECT_RECEIVED, EFFECT_APPLIED = "effect-received", "effect-applied"
+# Where a body is struck and another runs beside it: both, a retry of the one that was held, and a redelivery.
+BODIES_BESIDE = 4
 POINTS = (BODY_BEGAN, EFFECT_RECEIVED, EFFECT_APPLIED, BODY_ENDED)
 
 
@@ -48,6 +52,7 @@ class Life(Struct, frozen=True, kw_only=True):
     * `began`, `received`, `applied`, `ended`: how often it has come by each crash point
     * `answered`: how many of its requests met no rule, and so are counted by the rules that come later
     * `failed`: how many of its retries are used up
+    * `lost`: how many deaths of a worker its own steps have cost
     * `sends`: the next body is sure to send its effects
     * `counted`: there is a next body, and where it stands is known
     """
@@ -58,6 +63,7 @@ class Life(Struct, frozen=True, kw_only=True):
     ended: int = 0
     answered: int = 0
     failed: int = 0
+    lost: int = 0
     sends: bool = True
     counted: bool = True
     repeated: bool = False  # delivered again after it was done
@@ -84,6 +90,10 @@ class Course(Struct, frozen=True, kw_only=True):
 
         `effect`: at which of a body's effects it strikes. A step that this model knows nothing of stays as it is.
         """
+        taken = self._taken(step, effect)
+        return taken if taken is not None and taken[1].has_room_for_bystanders() else None
+
+    def _taken(self, step: Step, effect: int) -> "tuple[Step, Course] | None":
         match step.when, step.fault:
             case AtCrashPoint(job=job), (
                 KillWorker() | FreezeWorker() | DeliverAgain() | SubmitAgain() | Together()
@@ -95,8 +105,7 @@ class Course(Struct, frozen=True, kw_only=True):
             ) as fault if job in self.tasks:
                 return self._failed(step, job, is_applied=isinstance(fault, LoseReply | LateReply))
             case AfterJob(job=job), DeliverAgain() | SubmitAgain() if job in self.tasks:
-                life = self.life(job)
-                return None if life.repeated else (step, self._with(job, replace(life, counted=False, repeated=True)))
+                return self._repeated(step, job)
             case _:
                 return step, self
 
@@ -113,6 +122,15 @@ class Course(Struct, frozen=True, kw_only=True):
         """How many deaths of its worker every task of a queue survives; one where a task does not tell."""
         return min(max(1, task.worker_losses_max) for task in self.tasks.values() if self._queue(task) == queue)
 
+    def has_room_for_bystanders(self) -> bool:
+        """Whether each job could be in every worker of its queue that dies for another, and stay within its bodies."""
+        for job, life in self.lives.items():
+            task = self.tasks[job]
+            others = self.losses.get(self._queue(task), 0) - life.lost
+            if others and life.began + 1 + others > task.attempts_max:
+                return False
+        return True
+
     def _queue(self, task: Task) -> str:
         return queue_of(self.contract, task.name)
 
@@ -121,7 +139,16 @@ class Course(Struct, frozen=True, kw_only=True):
     ) -> "tuple[Step, Course] | None":
         """A body is struck where it stands; counted: it is over then, and another begins."""
         life, task = self.life(job), self.tasks[job]
-        if not life.counted or life.began >= task.attempts_max - 1 or not isinstance(step.when, AtCrashPoint):
+        if not life.counted or not isinstance(step.when, AtCrashPoint):
+            return None
+        if is_counted:
+            has_room = life.began + 2 <= task.attempts_max
+        else:
+            # What strikes a job first is the business of scenarios, too, and asks for no room.
+            has_room = life == Life() or (
+                life.began + BODIES_BESIDE <= task.attempts_max and life.failed < max(task.retries_max, 1)
+            )
+        if not has_room:
             return None
         queue = self._queue(task)
         lost = self.losses.get(queue, 0) + losses
@@ -129,9 +156,19 @@ class Course(Struct, frozen=True, kw_only=True):
         if stood is None or lost > self.losses_max(queue):
             return None
         occurrence, after = stood
-        course = self._with(job, replace(after, counted=is_counted))
+        if not is_counted:
+            after = replace(after, began=life.began + BODIES_BESIDE - 1, counted=False)
+        course = self._with(job, replace(after, lost=life.lost + losses))
         placed = replace(step, when=replace(step.when, occurrence=occurrence))
         return placed, replace(course, losses={**self.losses, queue: lost})
+
+    def _repeated(self, step: Step, job: JobId) -> "tuple[Step, Course] | None":
+        """A job that has been done comes once more: after its last body, one more."""
+        life, task = self.life(job), self.tasks[job]
+        has_room = life == Life() or life.began + 2 <= task.attempts_max
+        if life.repeated or not has_room:
+            return None
+        return step, self._with(job, replace(life, began=life.began + 1, counted=False, repeated=True))
 
     def _failed(self, step: Step, job: JobId, *, is_applied: bool) -> "tuple[Step, Course] | None":
         """Bodies end early, each for a failure of the downstream at its first effect; each is tried again."""

@@ -221,6 +221,12 @@ def test_a_step_is_met_where_those_before_it_have_left_its_job(steps: tuple[Step
         pytest.param((errors(4),), id="more failures than retries"),
         pytest.param((errors(3), errors(1)), id="more failures than retries, together"),
         pytest.param((errors(3), at("body-began")), id="more bodies than the contract allows"),
+        pytest.param(
+            (at("body-began"), at("effect-received", FreezeWorker())), id="no room for the bodies beside each other"
+        ),
+        pytest.param(
+            (errors(3), Step(when=AfterJob(job=JOB), fault=SubmitAgain(again=WORKLOAD[0]))), id="no room for one more"
+        ),
         pytest.param((at("effect-received", occurrence=2), at("nowhere")), id="a crash point that nobody knows"),
         pytest.param(
             (Step(when=AfterJob(job=JOB), fault=DeliverAgain(job=JOB)),) * 2, id="done and delivered again, twice"
@@ -229,6 +235,20 @@ def test_a_step_is_met_where_those_before_it_have_left_its_job(steps: tuple[Step
 )
 def test_a_step_that_cannot_be_met_for_certain_is_not_placed(steps: tuple[Step, ...]) -> None:
     assert settled(CONTRACT, WORKLOAD, steps) is None
+
+
+def test_what_is_held_beside_another_body_may_need_a_retry_that_must_be_left() -> None:
+    roomy = replace(CONTRACT, tasks=(task("mail", attempts_max=20, worker_losses_max=2),))
+    frozen = at("effect-received", FreezeWorker())
+    assert settled(roomy, workload_of(roomy), (errors(2), frozen)) is not None
+    assert settled(roomy, workload_of(roomy), (errors(3), frozen)) is None
+
+
+def test_a_job_that_may_be_killed_beside_another_has_room_for_that() -> None:
+    tight = replace(CONTRACT, tasks=(task("mail", attempts_max=4, worker_losses_max=2, queue="quick"),))
+    other = WORKLOAD[1].job
+    assert settled(tight, workload_of(tight), (errors(2), at("body-began", job=other))) is not None
+    assert settled(tight, workload_of(tight), (errors(3), at("body-began", job=other))) is None
 
 
 def test_another_queue_has_deaths_of_its_own() -> None:
