@@ -75,8 +75,6 @@ def test_a_second_delivery_between_sending_and_recording_is_found_and_is_all_tha
     directory = tmp_path / "out" / "smallest" / "effects-once"
     assert smallest.replay == f"jobproof replay {directory}"
     assert read(directory / "plan.json", Plans).plans[1] == smallest.plan
-    checked = jobproof("check", str(directory))
-    assert checked.code == 1, checked.out + checked.err
     replayed = jobproof("replay", str(directory), "--out", str(tmp_path / "again"))
     assert replayed.code == 1, replayed.out + replayed.err
     assert smallest.replay in "".join(told(result))
