@@ -9,7 +9,7 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -50,7 +50,10 @@ Listener = Callable[[str, ScenarioResult | None], None]
 
 
 class Campaign:
-    """Runs the plans of one command; the first is the fault-free twin, whose end all others are compared with."""
+    """Runs the plans of one command; the first is the fault-free twin, whose end all others are compared with.
+
+    Where it is not among them, the directory holds its record already.
+    """
 
     def __init__(
         self,
@@ -75,19 +78,23 @@ class Campaign:
         self.harness_failures: list[str] = []
         self._homes: SimpleQueue[LaneHome] = SimpleQueue()  # those in which nothing runs
         self._twin: Future[None] = Future()
+        if all(plan.scenario != FAULT_FREE for plan in plans.plans):
+            self._twin.set_result(None)
         self._stopped = threading.Event()  # no further scenario begins
         self._aborted = threading.Event()  # what is running is not worth a verdict any more
 
-    def carry_out(self) -> None:
+    def carry_out(self, homes: Sequence[LaneHome] = ()) -> None:
         """Until every plan has been run; what came of each is in the event logs.
+
+        `homes`: lanes that outlast this campaign, instead of lanes of its own.
 
         :raises SubjectError: the subject cannot even be started without a fault
         """
         lanes = max(1, min(self.lanes, len(self.plans.plans)))
-        with open_homes(self.session, lanes) as homes:
-            for home in homes:
+        with ExitStack() as stack:
+            for home in homes or stack.enter_context(open_homes(self.session, lanes)):
                 self._homes.put(home)
-            self._carry_out(lanes)
+            self._carry_out(min(lanes, self._homes.qsize()))
 
     def _carry_out(self, lanes: int) -> None:
         pool = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
@@ -207,6 +214,8 @@ def _never_ran(plan: Plan) -> tuple[Verdict, ...]:
 
 def command(plans: Plans, scenario: str = "") -> str:
     """The one command that repeats a scenario, or the whole campaign."""
+    if plans.replay:
+        return plans.replay
     words = ["jobproof", "run"]
     chosen = [plan.scenario for plan in plans.plans if plan.scenario != FAULT_FREE]
     if scenario:

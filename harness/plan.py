@@ -173,7 +173,8 @@ class NotCovered(Struct, frozen=True, kw_only=True):
 class Plans(Struct, frozen=True, kw_only=True):
     """What `plan.json` holds: the plans, and what the command line said, for the command that repeats.
 
-    `contract_file` is empty for the reference worker; `whole` says that no scenario was picked by name.
+    `contract_file` is empty for the reference worker; `whole` says that no scenario was picked by name. `replay` is the
+    command that repeats plans that no catalogue has; empty for scenarios.
     """
 
     seed: int
@@ -183,4 +184,5 @@ class Plans(Struct, frozen=True, kw_only=True):
     whole: bool = False
     profile: str = "core"
     bug: str = ""
+    replay: str = ""
     format_version: int = FORMAT_VERSION

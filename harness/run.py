@@ -5,7 +5,7 @@ its trigger comes, heal everything, wait until drained, record what is left.
 """
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from harness import __version__
@@ -57,6 +57,7 @@ TRIGGER_SECONDS_MAX = 20.0
 DRAIN_SLACK_SECONDS = 15.0
 # So that a record reaches beyond the time by which an alert has to be taken back.
 ALERT_SLACK_SECONDS = 1.0
+LOOK_SECONDS = 0.2  # how often it is looked whether anything is left that could still come to a crash point
 NEMESIS = "nemesis"
 
 
@@ -149,10 +150,10 @@ class _Run:
         """Wait for the step's trigger, then strike; a trigger that does not come is a fault that missed."""
         match step.when:
             case AtCrashPoint(point=point, job=job, occurrence=occurrence) if arm is not None:
-                arrival = arm.wait(within=TRIGGER_SECONDS_MAX)
+                arrival = self._arrival(arm)
                 if arrival is None:
                     arm.release()
-                    self._missed(number, step, f"{job} did not reach {point} within {TRIGGER_SECONDS_MAX:g} s")
+                    self._missed(number, step, f"{job} did not reach {point}{_times(occurrence)}")
                     return
                 self.recorder.record(
                     NEMESIS, CrashPointReached(point=point, job=job, pid=arrival.pid, occurrence=occurrence)
@@ -176,6 +177,16 @@ class _Run:
                 self._strike(number, step, None)
             case _:
                 raise ValueError(f"step {number + 1} has a trigger that cannot come after the start: {step.when!r}")
+
+    def _arrival(self, arm: Arm) -> Arrival | None:
+        """Who came to the crash point; None once nobody can any more, or after TRIGGER_SECONDS_MAX."""
+
+        def decided() -> bool:
+            return arm.wait(within=LOOK_SECONDS) is not None or not self.system.left()
+
+        with suppress(WaitedInVainError):
+            wait_until(decided, within=TRIGGER_SECONDS_MAX, or_else="nobody came")
+        return arm.arrival
 
     def _sent(self) -> list[JobId]:
         return [job.job for job in self.plan.workload if job.job not in self.plan.canaries]
@@ -271,3 +282,7 @@ class _Run:
                 )
             )
         return letters
+
+
+def _times(occurrence: int) -> str:
+    return f" for the {occurrence}. time" if occurrence > 1 else ""

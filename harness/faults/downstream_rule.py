@@ -12,10 +12,14 @@ from harness.system import Capability, Evidence, Impact, System
 
 
 class DownstreamFault(Struct, frozen=True, kw_only=True):
-    """One job's requests meet an `answer`, `times` times or (None) always. Healed: the next request is met as usual."""
+    """One job's requests meet an `answer`, `times` times or (None) always, after `skip` that are met as usual.
+
+    Healed: the next request is met as usual.
+    """
 
     job: JobId
     times: int | None = None
+    skip: int = 0
 
     @property
     def answer(self) -> Answer:
@@ -23,7 +27,8 @@ class DownstreamFault(Struct, frozen=True, kw_only=True):
 
     @property
     def often(self) -> str:
-        return "always" if self.times is None else "once" if self.times == 1 else f"{self.times} times"
+        often = "always" if self.times is None else "once" if self.times == 1 else f"{self.times} times"
+        return f"{often}, from its request {self.skip + 1} on" if self.skip else often
 
     @property
     def needs(self) -> frozenset[Capability]:
@@ -37,11 +42,12 @@ class DownstreamFault(Struct, frozen=True, kw_only=True):
         if call is None or task is None:
             raise ValueError(f"the plan names {self.job}, which is not in its workload")
         rule = Rule(
-            name=f"{type(self).__name__}:{self.job}",
+            name=f"{type(self).__name__}:{self.job}:{self.skip}",
             answer=self.answer,
             belongs_to=task.effects[0].belongs_to,
             identity=call.identity,
             times=self.times,
+            skip=self.skip,
         )
         system.downstream.add(rule)
         impact = Impact(targets=(f"requests of {self.job}",), jobs=(self.job,))

@@ -353,3 +353,19 @@ def test_what_was_fed_without_a_message_id_is_found_again_by_its_body() -> None:
     others = DeadLettered(message="", reason="DecodeError", body_digest="d2", body_bytes=9)
     assert status(history(*fed, its, RunEnded())) is HELD
     assert status(history(*fed, others, RunEnded())) is VIOLATED
+
+
+def test_what_the_fault_free_run_itself_repeated_is_due_once_where_repeating_is_permitted() -> None:
+    def told(task: str, request: str) -> History:
+        return history(
+            EnqueueCalled(job="job-1", task=task, identity=f"{task}-a"),
+            EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+            requested(1, request, f"{task}-a", key="k"),
+            EffectApplied(request=1, label=request, key="k"),
+            QueueDrained(),
+            BaselineRecorded(effects={"job-1": ((request, "usual"), (request, "usual"))}, state={}, drained=True),
+            RunEnded(),
+        )
+
+    assert status(told("page", "POST /pages")) is HELD
+    assert status(told("mail", "POST /mails")) is VIOLATED

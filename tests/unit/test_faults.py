@@ -267,3 +267,12 @@ def test_a_restart_of_an_idle_broker_says_that_it_was_meant_to_meet_nobody() -> 
     with RestartBroker(outage_seconds=0.5, idle=True).applied_to(Lane(), None) as evidence:
         impact = evidence()
     assert impact == Impact(targets=("the broker",), jobs=(), idle=True)
+
+
+def test_rules_of_one_kind_for_one_job_stand_beside_each_other_where_they_let_other_requests_pass() -> None:
+    lane = Lane()
+    first, third = AnswerErrors(job="job-1", times=1), AnswerErrors(job="job-1", times=1, skip=1)
+    with first.applied_to(lane, None), third.applied_to(lane, None):
+        assert sorted((rule.skip, rule.times) for rule in lane.downstream.rules.values()) == [(0, 1), (1, 1)]
+    assert lane.downstream.rules == {}
+    assert third.sentence == "the downstream answers 500 to job-1, once, from its request 2 on"
