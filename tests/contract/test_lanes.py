@@ -84,9 +84,9 @@ def test_scenarios_of_a_lane_have_the_same_surroundings_an_empty_directory_and_n
             home=home,
         ) as system:
             assert not list(home.directory.iterdir())
-            assert system.broker.client.dbsize() <= 4  # bindings of the worker's, but no queue
+            assert system.broker_server.client.dbsize() <= 4  # bindings of the worker's, but no queue
             (home.directory / "left").touch()
-            system.broker.client.set("left", "1")
+            system.broker_server.client.set("left", "1")
             seen.append((system.environment, system.placeholders, system.forker.pid))
             for job in system.plan.workload:
                 system.messages.enqueue(job)
