@@ -10,7 +10,9 @@ from harness.result import Result
 
 
 def result_schema() -> dict[str, object]:
-    schema = msgspec.json.schema(Result)
+    schema = msgspec.json.decode(
+        msgspec.json.encode(msgspec.json.schema(Result))
+    )  # JSON's types: an empty default is []
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jobproof result",

@@ -7,6 +7,7 @@ from harness.events import (
     CanarySent,
     Delivered,
     DrainTimedOut,
+    EffectApplied,
     EnqueueCalled,
     EnqueueReturned,
     Event,
@@ -19,7 +20,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
-from tests.histories.scenes import history
+from tests.histories.scenes import history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 
@@ -108,6 +109,20 @@ def test_a_canary_that_was_taken_and_never_begun_shows_a_worker_that_runs_nothin
 
 def test_a_drained_canary_without_a_seen_attempt_is_unknown() -> None:
     assert status(history(*JOB, *TAKEN, *CANARY, CANARY_TAKEN, *DRAINED)) is UNKNOWN
+
+
+def test_a_canary_that_had_its_effect_was_begun_by_somebody_though_no_probe_saw_it() -> None:
+    effect = (
+        requested(1, "POST /mails", "mail-b", key="k"),
+        EffectApplied(at=6, request=1, label="POST /mails", key="k"),
+    )
+    without_a_probe = [event for event in TAKEN if not isinstance(event, AttemptStarted)]
+    assert status(history(*JOB, *without_a_probe, *CANARY, CANARY_TAKEN, *effect, *DRAINED)) is HELD
+
+
+def test_where_no_body_was_ever_seen_a_canary_without_an_effect_accuses_nobody() -> None:
+    without_a_probe = [event for event in TAKEN if not isinstance(event, AttemptStarted)]
+    assert status(history(*JOB, *without_a_probe, *CANARY, CANARY_TAKEN, *NEVER_DRAINED)) is UNKNOWN
 
 
 def test_a_worker_that_ended_by_itself_and_stayed_away_is_a_violation() -> None:
