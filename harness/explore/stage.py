@@ -112,9 +112,7 @@ class Stage:
             RunBegan(
                 format_version=FORMAT_VERSION,
                 scenario=scenario,
-                guarantees=GUARANTEES
-                if point is not None
-                else tuple(each for each in GUARANTEES if each != "exercised"),
+                guarantees=_put_to_the_test(point, baseline),
                 contract=plan.contract,
                 plan_digest=digest(plan),
                 seed=plan.seed,
@@ -251,6 +249,11 @@ def sentence_of(point: CrashPoint) -> str:
     """What a crash does, as the steps of a scenario are told."""
     moment = "before it left" if point.side.value == "before" else "after it was applied, before the worker knew"
     return f"SIGKILL the {_SPOKEN[point.target]} at {point.boundary.told}, {moment}"
+
+
+def _put_to_the_test(point: CrashPoint | None, baseline: BaselineRecorded | None) -> tuple[str, ...]:
+    left_out = {*(["exercised"] if point is None else []), *(["same-outcome"] if baseline is None else [])}
+    return tuple(each for each in GUARANTEES if each not in left_out)
 
 
 _SPOKEN = {
