@@ -401,7 +401,10 @@ def _explore(plan: Any, choice: Any, *, path: Path, out: Path | None, format_: s
     directory = _empty_directory(out)
     (directory / "events").mkdir()
     began = datetime.now(UTC)
-    with report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener, open_session() as session:
+    with (
+        report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
+        open_session(in_memory=True) as session,
+    ):
         explorer = Explorer(
             plan,
             choice,

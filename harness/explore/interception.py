@@ -15,7 +15,7 @@ from harness.boundaries.client import SupervisorClient
 from harness.boundaries.record import Part
 from harness.boundaries.rules import Kill, Process, Rule, Side
 from harness.boundaries.supervisor import Settings
-from harness.explore.points import WHOM, Boundary, CrashPoint, Run, Sighting
+from harness.explore.points import OF_MAIN, WHOM, Boundary, CrashPoint, Run, Sighting
 from harness.session import HarnessError, Lane
 from harness.waiting import wait_until
 
@@ -169,7 +169,7 @@ class Watched:
     def _boundary(self, line: record.Boundary) -> Boundary:
         label = self._name_of(line.name) if line.dependency == "broker" else line.name
         if line.process is Process.MAIN and label == line.name:
-            label = f"main: {label}"
+            label = f"{OF_MAIN}{label}"
         return Boundary(
             label=label,
             process=line.process,

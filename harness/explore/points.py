@@ -15,6 +15,7 @@ from harness.boundaries.rules import Process, Side, Whom
 from harness.system import Target
 
 RESERVED = "reserve"  # what a system calls the booking of a message that its broker has handed out
+OF_MAIN = "main: "  # begins the label of what a main process sends that its system has no name for
 WHOM: dict[Target, Whom] = {Target.CHILD: Whom.SENDER, Target.MAIN: Whom.MAIN, Target.GROUP: Whom.GROUP}
 
 

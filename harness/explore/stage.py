@@ -61,6 +61,7 @@ POOL_SECONDS = 0.05  # instead of Celery's 5 s
 GONE_SECONDS_MAX = 10.0
 DRAIN_SLACK_SECONDS = 15.0
 STRUCK_POLL_SECONDS = 0.2
+STRIKE_SECONDS_MAX = 20.0  # from when the boundary was seen: to send, to hear the answer, to kill and see them gone
 CLEAN = "clean"
 NEMESIS = "nemesis"
 BASELINE = "baseline"
@@ -134,13 +135,13 @@ class Stage:
             tree = self._tree()
             self.interception.arm(point)
             self.system.messages.enqueue(job)
-            strike = self._await_strike(within)
+            strike = self._await_strike(point, within)
             self._record_strike(point, strike, tree)
         else:
             self.system.messages.enqueue(job)
         self._drain(within)
         self.interception.disarm()
-        self.system.record_what_is_left_behind()
+        self._record_what_is_left_behind()
         record_remains(self.system, notebook)
         self.system.check_services()
         seen, unseen = self.interception.seen(), self.interception.unseen()
@@ -148,13 +149,16 @@ class Stage:
             notebook.record(BASELINE, baseline)
         return Performed(history=notebook.end(), seen=seen, strike=strike, unseen=unseen)
 
-    def _await_strike(self, within: float) -> Strike | None:
+    def _await_strike(self, point: CrashPoint, within: float) -> Strike | None:
+        key = point.boundary.key
         deadline = self.notebook.now() + within
         while self.notebook.now() < deadline:
             if (strike := self.interception.struck(within=STRUCK_POLL_SECONDS)) is not None:
                 return strike
             if not self.system.left():
-                return self.interception.struck(within=0)  # it may have come with the last step
+                # The crash itself may have ended the job: killed right after the acknowledgement, say.
+                is_there = any(each.boundary.key == key for each in self.interception.seen())
+                return self.interception.struck(within=STRIKE_SECONDS_MAX if is_there else 0)
         return None
 
     def _record_strike(self, point: CrashPoint, strike: Strike | None, tree: list[int]) -> None:
@@ -238,7 +242,24 @@ class Stage:
                     return True
         return False
 
+    def _record_what_is_left_behind(self) -> None:
+        """To ask every process of the machine takes long, so it is asked only where the kernel's lists show a stray."""
+        if self._strays():
+            self.system.record_what_is_left_behind()
+        else:
+            self.system.record_files_left_behind()
+
+    def _strays(self) -> set[int]:
+        """What runs in this lane and descends from nothing that was started in it; perhaps one that was."""
+        # The list of a process whose children come and go while it is read may lack one.
+        below = {*processes.descendants(os.getpid()), *processes.descendants(os.getpid())}
+        lane = self.system.lane
+        known = {child for pid in lane.running() for child in (pid, *processes.descendants(pid))}
+        return {pid for pid in below - known if self.system.home.is_stray(pid)}
+
     def _end_strays(self) -> None:
+        if not self._strays():
+            return
         for process in self.system.home.stray_processes(self.system.lane.descendants()):
             with suppress(psutil.Error):
                 process.kill()
@@ -347,8 +368,13 @@ def plan_of(contract: Contract, task: str, *, bug: str) -> Plan:
     workers = [worker for worker in contract.workers if not worker.queues or found.queue in worker.queues]
     if not workers or (not found.queue and len(contract.workers) > 1):
         raise LookupError(f"which worker takes {task} is not known: name its queue in the contract")
-    contract = replace(contract, workers=(replace(workers[0], concurrency=1),))
-    job = next(job for job in workload_of(contract) if job.task == task)
+    # What is prepared is what the workload needs: one input, prepared anew for each trial.
+    contract = replace(
+        contract,
+        workers=(replace(workers[0], concurrency=1),),
+        tasks=(replace(found, inputs=found.inputs[:1], poisons=()),),
+    )
+    (job,) = workload_of(contract)
     return Plan(
         scenario=CLEAN,
         story="the job runs once and nothing happens to it",

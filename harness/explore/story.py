@@ -2,7 +2,7 @@
 
 from harness.boundaries.rules import Side
 from harness.explore.interception import Strike
-from harness.explore.points import CrashPoint, Run
+from harness.explore.points import OF_MAIN, CrashPoint, Run
 from harness.verdict import Status, Verdict
 
 BROKER_STORY = (
@@ -27,7 +27,9 @@ def story_of(point: CrashPoint, seen: Run, strike: Strike | None, verdicts: tupl
         by_then = [each.boundary.told for each in strike.seen]
         if point.side is Side.BEFORE and by_then:
             by_then.pop()
-        later = [each.boundary.told for each in seen[len(strike.seen) :]]
+        # What a main process sends for itself, as while it starts, is not the job's.
+        own = [each for each in seen[len(strike.seen) :] if not each.boundary.label.startswith(OF_MAIN)]
+        later = [each.boundary.told for each in own]
         told.append(f"Had left by then: {', '.join(by_then) or 'nothing'}.")
         told.append(f"Came afterwards: {', '.join(later) or 'nothing'}.")
     violated = [verdict for verdict in verdicts if verdict.status is Status.VIOLATED]

@@ -125,6 +125,11 @@ class LaneHome:
         kept = known | {forker.pid for forker in self._forkers.values()}
         return [process for process in psutil.Process().children(recursive=True) if self._strays(process, kept)]
 
+    def is_stray(self, pid: int) -> bool:
+        with suppress(psutil.Error):
+            return self._strays(psutil.Process(pid), {forker.pid for forker in self._forkers.values()})
+        return False
+
     def _end_stragglers(self) -> None:
         kept = {forker.pid for forker in self._forkers.values()}
         deadline = time.monotonic() + FORKER_SECONDS_MAX

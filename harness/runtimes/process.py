@@ -193,10 +193,13 @@ class LocalSystem:
 
     def record_what_is_left_behind(self) -> None:
         """Files in directories that were to be empty, and processes that belong to no worker that is up."""
-        for name in self.stores.left_behind():
-            self.recorder.record(OBSERVER, LeftBehind(kind="file", name=name))
+        self.record_files_left_behind()
         for name in self.home.strays(self.lane.descendants()):
             self.recorder.record(OBSERVER, LeftBehind(kind="process", name=name))
+
+    def record_files_left_behind(self) -> None:
+        for name in self.stores.left_behind():
+            self.recorder.record(OBSERVER, LeftBehind(kind="file", name=name))
 
     def left(self) -> str:
         """:raises HarnessError: the broker or the ledger has ended, which no fault asked for"""
