@@ -17,13 +17,14 @@ from harness.boundaries.rules import Kill, Process, Rule, Side
 from harness.boundaries.supervisor import Settings
 from harness.explore.points import OF_MAIN, WHOM, Boundary, CrashPoint, Run, Sighting
 from harness.session import HarnessError, Lane
+from harness.systems.celery.names import OF_THE_SYSTEM
 from harness.waiting import wait_until
 
 START_SECONDS_MAX = 20.0
 _RULE = "the crash"
 
-Namer = Callable[[str], str]
-"""The broker's own words for a command that was sent to it."""
+Namer = Callable[[str, str], str]
+"""What people call a message, by its name and the dependency that it goes to."""
 
 
 class Strike(Struct, frozen=True, kw_only=True):
@@ -167,8 +168,8 @@ class Watched:
         return record.lines(self._record, offset=self._begins)
 
     def _boundary(self, line: record.Boundary) -> Boundary:
-        label = self._name_of(line.name) if line.dependency == "broker" else line.name
-        if line.process is Process.MAIN and label == line.name:
+        label = self._name_of(line.name, line.dependency)
+        if line.process is Process.MAIN and label not in OF_THE_SYSTEM:
             label = f"{OF_MAIN}{label}"
         return Boundary(
             label=label,

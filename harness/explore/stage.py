@@ -31,7 +31,7 @@ from harness.events import (
     RunBegan,
     SubjectDescribed,
 )
-from harness.explore.interception import Interception, Strike, Watched
+from harness.explore.interception import Interception, Namer, Strike, Watched
 from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
 from harness.history import History
@@ -62,6 +62,7 @@ GONE_SECONDS_MAX = 10.0
 DRAIN_SLACK_SECONDS = 15.0
 STRUCK_POLL_SECONDS = 0.2
 STRIKE_SECONDS_MAX = 20.0  # from when the boundary was seen: to send, to hear the answer, to kill and see them gone
+ID_LENGTH_MIN = 3
 CLEAN = "clean"
 NEMESIS = "nemesis"
 BASELINE = "baseline"
@@ -298,6 +299,23 @@ def _empty(directory: Path) -> None:
                 path.unlink()
 
 
+def _namer(system: LocalSystem) -> Namer:
+    """The system's own words for what goes to its broker; what a job's arguments put into a name is left out of it."""
+    (job,) = system.plan.workload
+    # A short one could be part of any word.
+    values = {
+        text: name for name, text in job.arguments.items() if isinstance(text, str) and len(text) >= ID_LENGTH_MIN
+    }
+
+    def named(name: str, dependency: str) -> str:
+        label = name_of(name, system.driver.tap.keys) if dependency == "broker" else name
+        for text, argument in values.items():
+            label = label.replace(text, f"{{{argument}}}")
+        return label
+
+    return named
+
+
 def databases_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, str]:
     """The SQLite databases that the contract names, by the names of their files."""
     tables: list[SqlTable] = list(contract.tables())
@@ -339,7 +357,7 @@ def open_stage(
             lane,
             origin=notebook.origin,
             own=directory,
-            name_of=lambda command: name_of(command, system.driver.tap.keys),
+            name_of=_namer(system),
         )
         watched.start(
             dependencies={"broker": home.ports.broker, "ledger": home.ports.http, "smtp": home.ports.smtp},

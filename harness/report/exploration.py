@@ -134,7 +134,8 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     if directory is not None:
         out.print(Text(f"report: {directory / 'report.html'}"), soft_wrap=True)
     end = Text("exit code ")
-    end.append(f"{int(code)}: {_MEANING[code]}", style=STYLE[found.outcome])
+    meaning = _MEANING[code] if found.points or code is not ExitCode.VIOLATED else "it does not hold without a crash"
+    end.append(f"{int(code)}: {meaning}", style=STYLE[found.outcome])
     end.append(f" ({found.seconds:.1f} s)")
     out.print(end)
 

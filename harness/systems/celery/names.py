@@ -4,6 +4,7 @@ from harness.boundaries.stable import stable
 from harness.systems.celery.tap import Keys
 
 RESERVE, ACK, REQUEUE, RESULT = "reserve", "ack", "requeue", "result"
+OF_THE_SYSTEM = frozenset({RESERVE, ACK, REQUEUE, RESULT})
 _META = "celery-task-meta-"
 
 
