@@ -126,9 +126,15 @@ def _common(first: list[Key], second: list[Key]) -> list[Key]:
 
 
 def _joined(run: Run, stable: list[Boundary], place: int) -> bool:
-    """Whether in this run nothing at all was sent between two neighbours, by whomever."""
+    """Whether in this run nothing was sent between two neighbours: by their process, or by another for the job.
+
+    What another process sends now and then is its own housekeeping, and would be told apart by chance.
+    """
+    first, second = stable[place - 1], stable[place]
+    keys = {boundary.key for boundary in stable}
+    run = tuple(each for each in run if each.boundary.key in keys or each.boundary.process is second.process)
     at = {sighting.boundary.key: index for index, sighting in enumerate(run)}
-    before, after = at[stable[place - 1].key], at[stable[place].key]
+    before, after = at[first.key], at[second.key]
     return after == before + 1 and run[after].pid == run[before].pid and run[after].alone
 
 
