@@ -99,6 +99,8 @@ class Explorer:
         self.harness_failures: list[str] = []
         self._lock = threading.Lock()
         self._trials = 0
+        self._exploring = 0.0
+        self._first_failure: float | None = None
         self._deadline = float("inf")
         self._bound = max(task.wait_seconds_max for task in plan.contract.tasks if task.name == self.task)
         self._bound += DRAIN_SLACK_SECONDS
@@ -119,7 +121,7 @@ class Explorer:
             self._pool(len(homes)) as pool,
         ):
             stages = list(pool.map(lambda home: self._open(stack, home), homes))
-            exploring = time.monotonic()
+            exploring = self._exploring = time.monotonic()
             self._deadline = exploring + self.choice.budget_seconds
             if self.choice.real_redelivery:
                 self._bound += _visibility_seconds(stages[0]) + SWEEP_SECONDS
@@ -143,6 +145,7 @@ class Explorer:
             began=began.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - start, 3),
             seconds_exploring=round(ended - exploring, 3),
+            seconds_to_failure=self._first_failure,
             trials=self._trials,
             lanes=len(homes),
             versions=_versions(runs[0].performed.history),
@@ -246,7 +249,8 @@ class Explorer:
         pool: ThreadPoolExecutor,
     ) -> tuple[PointResult, ...]:
         waiting: SimpleQueue[tuple[int, CrashPoint]] = SimpleQueue()
-        for numbered in enumerate(points):
+        # What no job can do anything about comes last.
+        for numbered in sorted(enumerate(points), key=lambda numbered: numbered[1].kind is Kind.BROKER):
             waiting.put(numbered)
         results: dict[int, PointResult] = {}
 
@@ -265,6 +269,9 @@ class Explorer:
                     return
                 results[number] = result
                 self.listener(result)
+                with self._lock:
+                    if result.outcome == "violated" and not result.of_the_broker and self._first_failure is None:
+                        self._first_failure = round(time.monotonic() - self._exploring, 3)
 
         for future in [pool.submit(work, stage) for stage in stages]:
             future.result()

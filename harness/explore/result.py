@@ -75,6 +75,7 @@ class Exploration(Struct, frozen=True, kw_only=True):
     began: str  # ISO 8601, UTC
     seconds: float
     seconds_exploring: float  # without the start of the lanes
+    seconds_to_failure: float | None  # of those: until the first failure of the job's own was confirmed
     trials: int  # that were played, clean runs and confirmations included
     lanes: int
     versions: dict[str, str]

@@ -52,6 +52,7 @@ def found(clean: CleanResult, *points: PointResult, strict: bool = False) -> Exp
         began="",
         seconds=1.0,
         seconds_exploring=0.5,
+        seconds_to_failure=None,
         trials=9,
         lanes=2,
         versions={},
