@@ -4,7 +4,7 @@ Standard library only, and loaded by path where the subject's environment is: se
 The keeper holds the other end of descriptor `LINK` and makes the requests; each comes with the descriptor of the new
 process's log. A forked process is the keeper's child, in a session of its own, and finds its surroundings as if it had
 been started by `execve`: arguments, environment, directory, standard streams. What it cannot have anew it shares with
-its siblings: the hash seed, and what the imports computed.
+its siblings: the hash seed, and what the imports computed, which its garbage collector leaves alone.
 """
 
 import gc

@@ -41,7 +41,7 @@ def failed(ran: Ran) -> set[str]:
         ("send_invoice_email", 21),
         ("charge_invoice", 27),
         ("sync_customer", 21),
-        ("generate_export", 31),
+        ("generate_export", 30),
     ],
 )
 def test_a_job_of_the_reference_worker_survives_every_crash_and_what_the_broker_loses_is_told(
