@@ -202,12 +202,9 @@ def explore_command(
 
     CONTRACT is a contract in Python; without one it is the reference worker's.
     """
-    from harness.boundaries.user_notify import available
     from harness.explore.exploration import Choice
     from harness.explore.stage import plan_of
 
-    if reason := available():
-        raise BadInputError(f"crash points cannot be explored here: {reason}")
     path = contract_file if contract_file is not None else reference_contract()
     contract = compiled(path)
     if bug:

@@ -26,7 +26,15 @@ from harness.explore.result import (
     PointResult,
     outcome_of,
 )
-from harness.explore.stage import CLEAN, DRAIN_SLACK_SECONDS, POOL_SECONDS, Performed, Stage, open_stage
+from harness.explore.stage import (
+    CLEAN,
+    DRAIN_SLACK_SECONDS,
+    POOL_SECONDS,
+    Performed,
+    Stage,
+    open_stage,
+    why_not_watched,
+)
 from harness.explore.story import BROKER_STORY, story_of
 from harness.history import History, baseline_of
 from harness.plan import Plan
@@ -440,8 +448,11 @@ class Explorer:
     def _notes(self, runs: list[_Trial]) -> tuple[str, ...]:
         notes = [
             f"One worker with one slot; its pool looks for dead children every {POOL_SECONDS:g} s, not every 5 s.",
-            "The worker runs with no_new_privs: set-user-id programs give it no rights.",
         ]
+        if reason := why_not_watched():
+            notes.append(f"Sends were not intercepted: {reason}.")
+        else:
+            notes.append("The worker runs with no_new_privs: set-user-id programs give it no rights.")
         if self.choice.real_redelivery:
             notes.append("Redelivery was left to Celery.")
         else:

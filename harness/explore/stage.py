@@ -31,6 +31,7 @@ from harness.events import (
     RunBegan,
     SubjectDescribed,
 )
+from harness.explore.gated import Gated
 from harness.explore.interception import Interception, Namer, Strike, Watched
 from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
@@ -41,7 +42,7 @@ from harness.runtimes.process import LocalSystem
 from harness.runtimes.remains import record_remains
 from harness.scenario import workload_of
 from harness.services.broker import BrokerServer, start_broker
-from harness.session import HarnessError, Session
+from harness.session import Lane, Session
 from harness.store import HARNESS
 from harness.system import Target
 from harness.systems.celery.names import name_of
@@ -63,6 +64,7 @@ DRAIN_SLACK_SECONDS = 15.0
 STRUCK_POLL_SECONDS = 0.2
 STRIKE_SECONDS_MAX = 20.0  # from when the boundary was seen: to send, to hear the answer, to kill and see them gone
 ID_LENGTH_MIN = 3
+INTERCEPTION_VARIABLE, GATE = "JOBPROOF_INTERCEPTION", "gate"
 CLEAN = "clean"
 NEMESIS = "nemesis"
 BASELINE = "baseline"
@@ -327,6 +329,26 @@ def databases_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, 
     return found
 
 
+def why_not_watched() -> str:
+    """Why crash points are explored by the gate; empty where every send can be seen."""
+    if os.environ.get(INTERCEPTION_VARIABLE) == GATE:
+        return f"{INTERCEPTION_VARIABLE}={GATE}"
+    return user_notify.available()
+
+
+def _watched(system: LocalSystem, lane: Lane, notebook: Notebook) -> Watched:
+    """A supervisor that runs, and the environment of the workers that come under it."""
+    watched = Watched(lane, origin=notebook.origin, own=notebook.directory, name_of=_namer(system))
+    ports = system.home.ports
+    watched.start(
+        dependencies={"broker": ports.broker, "ledger": ports.http, "smtp": ports.smtp},
+        databases=databases_of(system.contract, system.placeholders),
+    )
+    watched.wait_ready()
+    system.workers.environment = {**system.workers.environment, **watched.environment}
+    return watched
+
+
 @contextmanager
 def open_stage(
     plan: Plan,
@@ -344,8 +366,7 @@ def open_stage(
     :raises SubjectError: the subject cannot be started
     :raises HarnessError: a part of the harness cannot be started
     """
-    if reason := user_notify.available():
-        raise HarnessError(reason)
+    is_watched = not why_not_watched()
     with ExitStack() as stack:
         notebook = Notebook(directory)
         home.make_ready()
@@ -353,24 +374,12 @@ def open_stage(
         broker = start_broker(lane, server, home.ports.broker)
         system = LocalSystem(plan=plan, lane=lane, recorder=notebook, cwd=cwd, broker=broker, home=home)
         stack.callback(system.close)
-        watched = Watched(
-            lane,
-            origin=notebook.origin,
-            own=directory,
-            name_of=_namer(system),
-        )
-        watched.start(
-            dependencies={"broker": home.ports.broker, "ledger": home.ports.http, "smtp": home.ports.smtp},
-            databases=databases_of(plan.contract, system.placeholders),
-        )
-        watched.wait_ready()
-        system.workers.environment = {
-            **system.environment,
-            **watched.environment,
-            "JOBPROOF_POOL_SECONDS": repr(POOL_SECONDS),
-        }
+        system.workers.environment = {**system.environment, "JOBPROOF_POOL_SECONDS": repr(POOL_SECONDS)}
+        interception: Interception = Gated(system, notebook, name_of=_namer(system))
+        if is_watched:
+            interception = _watched(system, lane, notebook)
         system.start()
-        stage = Stage(system, notebook, watched, real=real_redelivery)
+        stage = Stage(system, notebook, interception, real=real_redelivery)
         stage.described = next(
             (event for event in notebook.sources()[HARNESS] if isinstance(event, SubjectDescribed)), None
         )

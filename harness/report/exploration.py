@@ -64,7 +64,7 @@ def worst_first(found: Exploration) -> list[PointResult]:
 def facts(found: Exploration) -> list[str]:
     """What the number rests on, and what it does not say."""
     told = [
-        f"{counted(found.clean.runs, 'clean run')}; {len(found.clean.boundaries)} boundaries are the same in each",
+        f"{counted(found.clean.runs, 'clean run')}; boundaries that were in each: {len(found.clean.boundaries)}",
         f"{counted(found.trials, 'trial')} in {found.seconds_exploring:.1f} s on {counted(found.lanes, 'lane')}",
         f"Workers were stopped by {found.interception}; it cannot see: {'; '.join(found.cannot_see)}.",
         *found.notes,
