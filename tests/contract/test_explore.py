@@ -22,7 +22,9 @@ HARD = str(ROOT / "tests" / "subjects" / "hard" / "hard_contract.py")
 
 
 def explored(ran: Ran) -> Any:
-    return json.loads((ran.directory / "explore.json").read_bytes())
+    path = ran.directory / "explore.json"
+    assert path.exists(), ran.out + ran.err
+    return json.loads(path.read_bytes())
 
 
 def fates(ran: Ran) -> dict[str, str]:
