@@ -19,8 +19,8 @@ import msgspec
 from harness import __version__
 from harness.checkers import judge
 from harness.codec import pretty
-from harness.events import BaselineRecorded, QueueDrained, RunAborted, RunBegan, StateRecorded, SubjectDescribed
-from harness.history import History
+from harness.events import RunAborted, RunBegan, SubjectDescribed
+from harness.history import History, baseline_of
 from harness.plan import Plan, Plans
 from harness.report import html, junit, markdown
 from harness.result import (
@@ -161,17 +161,7 @@ def record_baseline(directory: Path, recorder: Recorder) -> None:
     twin = read_history(directory, FAULT_FREE)
     if twin is None or not twin.complete:
         return
-    recorder.record(
-        BASELINE,
-        BaselineRecorded(
-            effects={
-                job: tuple((event.label, twin.requests[event.request].fingerprint) for event in applied)
-                for job, applied in twin.effects.items()
-            },
-            state={event.table: event.rows for event in twin.of(StateRecorded)},
-            drained=bool(twin.of(QueueDrained)),
-        ),
-    )
+    recorder.record(BASELINE, baseline_of(twin))
 
 
 def keep_logs(lane: Path, kept: Path) -> None:

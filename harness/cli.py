@@ -3,10 +3,11 @@
 import difflib
 import os
 import random
+import re
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,12 +17,16 @@ import click
 import msgspec
 
 from harness import __version__
+from harness.boundaries.rules import Side
 from harness.contract import Contract, ContractError, PlantedBug
 from harness.exit_codes import ExitCode, exit_code
+from harness.system import Target
 
 Named = TypeVar("Named")
 SEED_MAX = 2**32 - 1
 LANES_MAX = 64
+BUDGET_SECONDS_MAX = 3600
+EXPLORE_JSON = "explore.json"
 
 
 class BadInputError(click.ClickException):
@@ -146,6 +151,96 @@ def run_command(
     return _carry_out(plans, path=path, out=out, format_=format_, lanes=lanes, fail_fast=fail_fast)
 
 
+def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str], tuple[Named, ...]]:
+    """A callback for an option that takes some of an enumeration's values, separated by commas."""
+
+    def chosen(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[Named, ...]:
+        known = [str(value) for value in names]  # type: ignore[attr-defined]
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        wrong = [word for word in words if word not in known]
+        if wrong or not words:
+            raise click.BadParameter(f"{', '.join(wrong) or 'nothing'}: expected some of {', '.join(known)}")
+        return tuple(value for value in names if str(value) in words)  # type: ignore[attr-defined]
+
+    return chosen
+
+
+class Seconds(click.ParamType[float]):
+    """A time such as 60s or 2m."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m)?", str(value))
+        seconds = float(found[1]) * (60 if found[2] == "m" else 1) if found else 0.0
+        if not 1 <= seconds <= BUDGET_SECONDS_MAX:
+            self.fail(f"{value!r} is not a time from 1s to {BUDGET_SECONDS_MAX // 60}m", param, ctx)
+        return seconds
+
+
+@cli.command("explore")
+@click.argument("contract_file", type=click.Path(path_type=Path), required=False, metavar="[CONTRACT]")
+@click.option("--job", required=True, metavar="NAME", help="The task: its name, or the last part of it.")
+@click.option("--bug", default="", metavar="NAME", help="Plant a known bug first.")
+@click.option("--targets", default="child,main,group", show_default=True, callback=_one_of(Target), help="Who dies.")
+@click.option("--sides", default="before,after", show_default=True, callback=_one_of(Side), help="Of each boundary.")
+@click.option("--only", multiple=True, metavar="POINT", help="A crash point by its name, exactly as the report has it.")
+@click.option("--lanes", type=WholeNumber(1, LANES_MAX), default=None, help="In parallel. Default: the cores.")
+@click.option(
+    "--budget", type=Seconds(), default="60s", show_default=True, help="What is not tried by then is unknown."
+)
+@click.option("--real-redelivery", is_flag=True, help="Leave redelivery to Celery: as slow as its visibility timeout.")
+@click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
+@_format
+def explore_command(
+    contract_file: Path | None,
+    job: str,
+    bug: str,
+    targets: tuple[Any, ...],
+    sides: tuple[Any, ...],
+    only: tuple[str, ...],
+    lanes: int | None,
+    budget: float,
+    real_redelivery: bool,
+    strict: bool,
+    out: Path | None,
+    format_: str,
+) -> int:
+    """Kill the worker at every boundary of a job, and say which crashes it survives.
+
+    CONTRACT is a contract in Python; without one it is the reference worker's.
+    """
+    from harness.explore.exploration import Choice
+    from harness.explore.stage import plan_of
+
+    path = contract_file if contract_file is not None else reference_contract()
+    contract = compiled(path)
+    if bug:
+        _find(bug, contract.planted_bugs, "bug")
+    names = {task.name: task.name for task in contract.tasks}
+    names |= {task.name.rpartition(".")[2]: task.name for task in contract.tasks}
+    if job not in names:
+        near = difflib.get_close_matches(job, list(names), n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(task.name for task in contract.tasks)}"
+        raise BadInputError(f"no task of the contract is called {job!r}; {hint}")
+    try:
+        plan = plan_of(contract, names[job], bug=bug)
+    except LookupError as error:
+        raise BadInputError(str(error.args[0])) from error
+    choice = Choice(
+        targets=targets,
+        sides=sides,
+        only=only,
+        lanes=lanes if lanes is not None else (os.cpu_count() or 1),
+        budget_seconds=budget,
+        real_redelivery=real_redelivery,
+        strict=strict,
+        contract_file=str(contract_file) if contract_file is not None else "",
+    )
+    return _explore(plan, choice, path=path, out=out, format_=format_)
+
+
 @cli.command("replay")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
@@ -172,6 +267,8 @@ def check_command(directory: Path, format_: str) -> int:
     from harness.report import terminal
     from harness.store import histories_in
 
+    if (directory / EXPLORE_JSON).is_file():
+        return _check_exploration(directory, format_)
     plans = _plans_in(directory)
     try:
         by_name = histories_in(directory, [plan.scenario for plan in plans.plans])
@@ -292,6 +389,77 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
         return exited
     click.echo(f"{message} (jobproof check {directory})", err=True)
     return _leave(code)
+
+
+def _explore(plan: Any, choice: Any, *, path: Path, out: Path | None, format_: str) -> int:
+    from harness.contract_file import working_directory
+    from harness.explore.exploration import Explorer, NoSuchPointError
+    from harness.explore.files import finish
+    from harness.report import exploration as report
+    from harness.services.broker import NoBrokerError, resolve
+    from harness.session import open_session
+    from harness.system import SubjectError
+
+    try:
+        server = resolve()
+    except NoBrokerError as error:
+        raise BadInputError(str(error)) from error
+    directory = _empty_directory(out)
+    (directory / "events").mkdir()
+    began = datetime.now(UTC)
+    with (
+        report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
+        open_session(in_memory=True) as session,
+    ):
+        explorer = Explorer(
+            plan,
+            choice,
+            directory=directory,
+            session=session,
+            server=server,
+            cwd=working_directory(path),
+            listener=listener,
+        )
+        try:
+            found = explorer.carry_out(began=began)
+        except NoSuchPointError as error:
+            near = difflib.get_close_matches(error.name, error.names, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(error.names) or 'none'}"
+            code, message = ExitCode.BAD_INPUT, f"error: the job has no crash point {error.name!r}; {hint}"
+        except SubjectError as error:
+            code, message = ExitCode.BAD_INPUT, f"error: {error}"
+        except KeyboardInterrupt:
+            code, message = ExitCode.INTERRUPTED, "interrupted"
+        else:
+            message = ""
+    if message:
+        click.echo(f"jobproof: {' '.join(message.split())}", err=True)
+        return _leave(code)
+    finish(directory, found)
+    exited = exit_code(found.outcome, harness_failed=bool(explorer.harness_failures))
+    if format_ == "json":
+        click.echo((directory / "explore.json").read_bytes().rstrip())
+    else:
+        report.show(found, directory=directory, code=exited)
+    for failure in explorer.harness_failures:
+        click.echo(f"jobproof: the harness failed at {failure}", err=True)
+    return exited
+
+
+def _check_exploration(directory: Path, format_: str) -> int:
+    from harness.codec import UnreadableError
+    from harness.explore.files import checked
+    from harness.report import exploration as report
+
+    try:
+        found = checked(directory)
+    except UnreadableError as error:
+        raise BadInputError(str(error)) from error
+    if format_ == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    else:
+        report.show(found, directory=None, code=exit_code(found.outcome))
+    return exit_code(found.outcome)
 
 
 def _leave(code: int) -> NoReturn:

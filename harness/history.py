@@ -16,6 +16,7 @@ from harness.events import (
     DONE,
     EITHER,
     AttemptStarted,
+    BaselineRecorded,
     DeadLettered,
     EffectApplied,
     EffectRequested,
@@ -28,6 +29,7 @@ from harness.events import (
     QueueDrained,
     RunBegan,
     RunEnded,
+    StateRecorded,
 )
 
 E = TypeVar("E", bound=Event)
@@ -228,6 +230,18 @@ def extract(extractor: Extractor, request: EffectRequested) -> str | None:
                 else:
                     return None
             return None if value is None else str(value)
+
+
+def baseline_of(twin: History) -> BaselineRecorded:
+    """How a fault-free run ended, as those that are compared with it record it."""
+    return BaselineRecorded(
+        effects={
+            job: tuple((event.label, twin.requests[event.request].fingerprint) for event in applied)
+            for job, applied in twin.effects.items()
+        },
+        state={event.table: event.rows for event in twin.of(StateRecorded)},
+        drained=twin.drained,
+    )
 
 
 def merge(logs: Iterable[Sequence[Event]]) -> Iterator[Event]:

@@ -10,23 +10,19 @@ from pathlib import Path
 
 from harness import __version__
 from harness.codec import digest
-from harness.contract import DeadLetterTable
 from harness.events import (
     FORMAT_VERSION,
     CanarySent,
     CrashPointReached,
-    DeadLettered,
     DrainTimedOut,
     FaultBegan,
     FaultEnded,
     FaultLanded,
     FaultMissed,
     JobId,
-    MessageId,
     QueueDrained,
     RunBegan,
     RunEnded,
-    StateRecorded,
 )
 from harness.plan import (
     STRUCK,
@@ -44,11 +40,12 @@ from harness.plan import (
 )
 from harness.runtimes.home import LaneHome
 from harness.runtimes.process import LocalSystem, deploy
+from harness.runtimes.remains import record_remains
 from harness.scenario import queue_of
 from harness.services.broker import BrokerServer
 from harness.services.gate import Arm, Arrival
 from harness.session import Session
-from harness.store import HARNESS, OBSERVER, Recorder
+from harness.store import HARNESS, Recorder
 from harness.system import Evidence, SubjectError
 from harness.waiting import WaitedInVainError, wait_until
 
@@ -134,7 +131,7 @@ class _Run:
         for number, step, evidence, stack in reversed(self.late_heals):
             self._heal(number, step, evidence, stack)
         self.system.record_what_is_left_behind()
-        self._record_what_is_left()
+        record_remains(self.system, self.recorder)
         self.system.check_services()
 
     def _send_canaries(self) -> None:
@@ -259,29 +256,6 @@ class _Run:
             self.recorder.record(HARNESS, DrainTimedOut(after_seconds=bound, left=self.system.left()))
         else:
             self.recorder.record(HARNESS, QueueDrained())
-
-    def _record_what_is_left(self) -> None:
-        place = self.plan.contract.dead_letters
-        if place is not None:
-            for letter in self._dead_letters(place):
-                self.recorder.record(OBSERVER, letter)
-        for table in self.plan.contract.state:
-            rows = tuple(sorted(self.system.stores.tables.rows(table), key=repr))
-            self.recorder.record(OBSERVER, StateRecorded(table=table.table, rows=rows))
-
-    def _dead_letters(self, place: DeadLetterTable) -> list[DeadLettered]:
-        letters = []
-        for message, reason, body in self.system.stores.tables.rows(place.as_table(), may_be_missing=True):
-            data = body.encode() if isinstance(body, str) else bytes(body or b"")
-            letters.append(
-                DeadLettered(
-                    message=MessageId(str(message)),
-                    reason=str(reason),
-                    body_digest=digest(data),
-                    body_bytes=len(data),
-                )
-            )
-        return letters
 
 
 def _times(occurrence: int) -> str:

@@ -24,6 +24,8 @@ import psutil
 
 from harness.keeper import MARKER, marked
 
+MEMORY_BYTES_MIN = 1 << 29
+
 ExitListener = Callable[[int, str], None]
 
 
@@ -210,15 +212,18 @@ class Lane:
     def descendants(self) -> set[int]:
         """What was spawned here and runs, and all below it; not what has left its parent."""
         found = set()
-        for pid in self._pids:
-            if self._session.exit_of(pid) is None:
-                with suppress(psutil.Error):
-                    found |= {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+        for pid in self.running():
+            with suppress(psutil.Error):
+                found |= {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
         return found
+
+    def running(self) -> list[int]:
+        """What was spawned here and has not ended."""
+        return [pid for pid in self._pids if self._session.exit_of(pid) is None]
 
     def end(self) -> None:
         """Kill what was spawned and its descendants. What has daemonised itself belongs to the keeper by now."""
-        running = [pid for pid in self._pids if self._session.exit_of(pid) is None]
+        running = self.running()
         for pid in running:
             with suppress(psutil.Error):
                 process = psutil.Process(pid)
@@ -236,9 +241,13 @@ def _status(code: int) -> str:
 
 
 @contextmanager
-def open_session() -> Iterator[Session]:
-    """A fresh session; whatever dead sessions left behind is swept up first."""
-    root = _root()
+def open_session(*, in_memory: bool = False) -> Iterator[Session]:
+    """A fresh session; whatever dead sessions left behind is swept up first.
+
+    `in_memory`: its directory is in memory if there is room. What a killed process has written is there as on a disk,
+    and a commit does not wait for one.
+    """
+    root = _root(_memory() if in_memory else None)
     sweep(root)
     directory, lock = _claim(root)
     ours, theirs = socket.socketpair()
@@ -269,8 +278,19 @@ def _claim(root: Path) -> tuple[Path, int]:
     return hidden.rename(root / name), lock
 
 
-def _root() -> Path:
-    root = Path(tempfile.gettempdir()) / f"jobproof-{os.getuid()}"
+def _memory() -> Path | None:
+    """A file system in memory with room for a session."""
+    place = Path("/dev/shm")  # noqa: S108 - the directory below it is private, see `_root`
+    try:
+        status = os.statvfs(place)
+    except OSError:
+        return None
+    has_room = status.f_bavail * status.f_frsize >= MEMORY_BYTES_MIN
+    return place if has_room and os.access(place, os.W_OK) else None
+
+
+def _root(place: Path | None = None) -> Path:
+    root = (place or Path(tempfile.gettempdir())) / f"jobproof-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     status = root.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or root.is_symlink():

@@ -62,6 +62,11 @@ class Stream:
         self._sniffed = b""
         self._counts = False  # whether the message that is incomplete is one that counts
 
+    @property
+    def has_costly_reads(self) -> bool:
+        """Whether what has no name may change something all the same: a GET may raise a fence, a SELECT does not."""
+        return isinstance(self._reading, _Http)
+
     def feed(self, data: bytes) -> Seen:
         if self._reading is None:
             self._sniffed += data

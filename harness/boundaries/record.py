@@ -34,6 +34,7 @@ class Boundary(Struct, frozen=True, tag=True, tag_field="event", kw_only=True):
     tgid: int  # its process
     dependency: str  # the name that the settings give to the peer, else "other"
     peer: str  # "127.0.0.1:6379"
+    unnamed: int = 0  # what its sender did since its boundary before that may have changed something unseen
 
 
 class Struck(Struct, frozen=True, tag=True, tag_field="event", kw_only=True):
@@ -80,10 +81,12 @@ class Log:
         os.write(self._descriptor, encode(line) + b"\n")
 
 
-def lines(path: Path) -> list[Line]:
-    """What stands in a record; a torn last line is passed over.
+def lines(path: Path, *, offset: int = 0) -> list[Line]:
+    """What stands in a record, from a byte on at which a line begins; a torn last line is passed over.
 
     :raises msgspec.MsgspecError: a line is damaged
     """
-    *whole, _ = path.read_bytes().split(b"\n")
+    with path.open("rb") as file:
+        file.seek(offset)
+        *whole, _ = file.read().split(b"\n")
     return [_decoder.decode(line) for line in whole]

@@ -39,7 +39,7 @@ import msgspec
 
 from harness.boundaries import processes, sockets
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
-from harness.boundaries.messages import Stream
+from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
 from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
 from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Whom
@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: float  # CLOCK_MONOTONIC at which the run began
     dependencies: dict[str, int | str] = {}  # name of each known peer -> its TCP port, or the path of its Unix socket
     databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
+    own: str = ""  # directory of the harness's own logs: what is written there changes nothing
 
 
 class Connection:
@@ -113,6 +114,7 @@ class Supervisor:
         self._struck: dict[str, Struck] = {}
         self._mains: set[int] = set()
         self._occurrences: Counter[tuple[Process, str, str]] = Counter()
+        self._unnamed: Counter[int] = Counter()  # by thread, since its latest boundary
         self._boundaries = 0
         self._unseen = 0
         self._calls = 0
@@ -227,6 +229,8 @@ class Supervisor:
         seen = connection.stream.feed(payload)
         finished = connection.boundary if seen.ended else None
         begun = None
+        if seen == Seen() and connection.stream.has_costly_reads:
+            self._unnamed[call.pid] += 1
         if seen.begun:
             begun = self._number(connection, call, seen.begun, Part.BEGIN if seen.open else Part.WHOLE)
             connection.boundary = begun
@@ -235,6 +239,8 @@ class Supervisor:
     def _look_at_file(self, listener: Listener, call: Call, path: str) -> bool:
         """As `_look`, for a call that concerns a file: only commits of watched databases are boundaries."""
         file = self._databases.file(path)
+        if file is None and call.number != FCNTL and self._is_file(path):
+            self._unnamed[call.pid] += 1
         act = None if file is None else self._act_on_file(call)
         if file is None or act is None or not listener.is_valid(call):
             return True
@@ -246,6 +252,13 @@ class Supervisor:
             return self._decide(listener, call, None, writer.boundary, b"")
         writer.boundary = self._number(writer, call, f"COMMIT {file.database}", Part.BEGIN)
         return self._decide(listener, call, writer.boundary, None, b"")
+
+    def _is_file(self, path: str) -> bool:
+        """Of the subject's own: no pipe, no terminal."""
+        if not path.startswith("/"):
+            return bool(path) and not path.startswith(("pipe:", "anon_inode:", "socket:"))
+        is_device = path.startswith("/dev/") and not path.startswith("/dev/shm/")  # noqa: S108 - not used, only named
+        return not is_device and not (self.settings.own and path.startswith(self.settings.own))
 
     def _act_on_file(self, call: Call) -> Write | Cut | Unlock | None:
         _, second, third, fourth, *_ = call.arguments
@@ -345,6 +358,7 @@ class Supervisor:
                 tgid=sender.tgid,
                 dependency=connection.dependency,
                 peer=connection.peer,
+                unnamed=self._unnamed.pop(call.pid, 0),
             )
 
     def _family(self, tgid: int) -> tuple[Process, int]:

@@ -43,9 +43,9 @@ def render(result: Result) -> str:
             lines += _scenario(scenario)
     if result.not_covered:
         lines += ["## Not covered: nothing is known of these", ""]
-        lines += [f"* {escaped(each.name)}: {_sentence(each.because)}" for each in result.not_covered]
+        lines += [f"* {escaped(each.name)}: {sentence(each.because)}" for each in result.not_covered]
         lines.append("")
-    lines += ["## Repeat the whole run", "", *_command(result.replay), ""]
+    lines += ["## Repeat the whole run", "", *command(result.replay), ""]
     lines += ["The seed repeats the plan, not the operating system's scheduling."]
     return "\n".join(lines) + "\n"
 
@@ -64,8 +64,8 @@ def _matrix(result: Result) -> list[str]:
 
 
 def _scenario(scenario: ScenarioResult) -> list[str]:
-    lines = [f"## {scenario.outcome.upper()}: {escaped(scenario.name)}", "", _sentence(scenario.story), ""]
-    lines += [f"* Step: {_sentence(step)}" for step in scenario.steps]
+    lines = [f"## {scenario.outcome.upper()}: {escaped(scenario.name)}", "", sentence(scenario.story), ""]
+    lines += [f"* Step: {sentence(step)}" for step in scenario.steps]
     if scenario.covers:
         lines.append(f"* Covers: {escaped(', '.join(scenario.covers))}")
     lines.append("")
@@ -74,30 +74,30 @@ def _scenario(scenario: ScenarioResult) -> list[str]:
         if first.status == "held":
             continue
         names = ", ".join(escaped(each.guarantee) for each in together)
-        lines += [f"**{names}: {first.status}.** {_sentence(first.because)}", ""]
+        lines += [f"**{names}: {first.status}.** {sentence(first.because)}", ""]
         lines += [
-            f"{number}. {each.at:.3f} s · {escaped(f'{each.source}:{each.seq}')} · {_sentence(each.says)}"
+            f"{number}. {each.at:.3f} s · {escaped(f'{each.source}:{each.seq}')} · {sentence(each.says)}"
             for number, each in enumerate(first.witnesses[:WITNESSES_MAX], start=1)
         ]
         if len(first.witnesses) > WITNESSES_MAX:
             lines += ["", f"{len(first.witnesses) - WITNESSES_MAX} more witnesses are in result.json."]
         if first.witnesses:
             lines.append("")
-    return [*lines, "Repeat it with", "", *_command(scenario.replay), ""]
+    return [*lines, "Repeat it with", "", *command(scenario.replay), ""]
 
 
 def escaped(text: str, limit: int = NAME_LENGTH_MAX) -> str:
     return _SPECIAL_PATTERN.sub(lambda match: _SPECIAL[match.group().lower()], visible(text, limit))
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """A sentence within a line that something harmless has begun, or that begins with a word of its own."""
     shown = escaped(text, SENTENCE_LENGTH_MAX)
     # At the start of a line "-", "+", "=", ">" and "1." would make a list, a heading or a quotation; spaces, code.
     return re.sub(r"^\s*(\d*)([-+=.)])", r"\1\\\2", shown).lstrip()
 
 
-def _command(command: str) -> list[str]:
+def command(command: str) -> list[str]:
     shown = visible(command, COMMAND_LENGTH_MAX)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
     return [f"{fence}sh", shown, fence]

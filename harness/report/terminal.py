@@ -21,7 +21,7 @@ from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
 
 Listener = Callable[[str, ScenarioResult | None], None]
 
-_STYLE: dict[Outcome, str] = {"held": "green", "violated": "bold red", "unknown": "yellow"}
+STYLE: dict[Outcome, str] = {"held": "green", "violated": "bold red", "unknown": "yellow"}
 _MEANING: dict[ExitCode, str] = {
     ExitCode.HELD: "every guarantee held",
     ExitCode.VIOLATED: "a guarantee was violated",
@@ -67,7 +67,7 @@ def progress(plans: Plans, *, broker: str, lanes: int, quiet: bool) -> Iterator[
                     done += 1
                     running.pop(name, None)
                     line = Text(f"  {name:{width}}  ")
-                    line.append(f"{result.outcome:8}", style=_STYLE[result.outcome])
+                    line.append(f"{result.outcome:8}", style=STYLE[result.outcome])
                     line.append(f"  {result.seconds:5.1f} s")
                     out.print(line)
                 status.update(Text(f"{done} of {len(plans.plans)} done; running: {', '.join(running) or 'none'}"))
@@ -90,7 +90,7 @@ def show(result: Result, *, directory: Path | None, code: ExitCode) -> None:
     if directory is not None:
         out.print(Text(f"report: {directory / 'report.html'}"), soft_wrap=True)
     line = Text("exit code ")
-    line.append(f"{int(code)}: {_MEANING[code]}", style=_STYLE[result.outcome])
+    line.append(f"{int(code)}: {_MEANING[code]}", style=STYLE[result.outcome])
     line.append(f" (seed {result.seed}, {result.seconds:.1f} s)" if directory is not None else f" (seed {result.seed})")
     out.print(line)
 
@@ -107,7 +107,7 @@ def _table(result: Result) -> Table:
         cells = [
             Text(
                 by_name[name].status.upper() if by_name[name].status == "violated" else by_name[name].status,
-                style=_STYLE[by_name[name].status],
+                style=STYLE[by_name[name].status],
             )
             if name in by_name
             else Text("-", style="dim")
@@ -120,7 +120,7 @@ def _table(result: Result) -> Table:
 def _explain(out: Console, scenario: ScenarioResult, alike: tuple[GuaranteeResult, ...]) -> None:
     guarantee = alike[0]
     head = Text(f"\n{', '.join(each.guarantee for each in alike)} ", style="bold")
-    head.append(guarantee.status.upper(), style=_STYLE[guarantee.status])
+    head.append(guarantee.status.upper(), style=STYLE[guarantee.status])
     head.append(f" in {scenario.name}", style="bold")
     out.print(head)
     out.print(Text(f"  {visible(guarantee.because)}"))

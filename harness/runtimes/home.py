@@ -115,13 +115,20 @@ class LaneHome:
 
     def strays(self, known: set[int]) -> list[str]:
         """What runs in this lane and is not known to it, each in words: it has outlived whoever started it."""
-        kept = known | {forker.pid for forker in self._forkers.values()}
-        found = [process for process in psutil.Process().children(recursive=True) if self._strays(process, kept)]
         names = []
-        for process in found:
+        for process in self.stray_processes(known):
             with suppress(psutil.Error):
                 names.append(f"{process.pid} ({' '.join(process.cmdline())[:120]})")
         return names
+
+    def stray_processes(self, known: set[int]) -> list[psutil.Process]:
+        kept = known | {forker.pid for forker in self._forkers.values()}
+        return [process for process in psutil.Process().children(recursive=True) if self._strays(process, kept)]
+
+    def is_stray(self, pid: int) -> bool:
+        with suppress(psutil.Error):
+            return self._strays(psutil.Process(pid), {forker.pid for forker in self._forkers.values()})
+        return False
 
     def _end_stragglers(self) -> None:
         kept = {forker.pid for forker in self._forkers.values()}

@@ -199,8 +199,7 @@ class LocalSystem:
 
     def record_what_is_left_behind(self) -> None:
         """Files in directories that were to be empty, and processes that belong to no worker that is up."""
-        for name in self.stores.left_behind():
-            self.recorder.record(OBSERVER, LeftBehind(kind="file", name=name))
+        self.record_files_left_behind()
         # What is known is looked up before what is there: a child that its pool has just made is no stray, and is known
         # the next time. What outlives its worker is still there then.
         try:
@@ -213,6 +212,10 @@ class LocalSystem:
             return
         for name in sorted(there & set(self.home.strays(self.lane.descendants()))):
             self.recorder.record(OBSERVER, LeftBehind(kind="process", name=name))
+
+    def record_files_left_behind(self) -> None:
+        for name in self.stores.left_behind():
+            self.recorder.record(OBSERVER, LeftBehind(kind="file", name=name))
 
     def left(self) -> str:
         """:raises HarnessError: the broker or the ledger has ended, which no fault asked for"""

@@ -217,6 +217,15 @@ class LocalWorkers:
             or_else="the killed worker's processes or broker connections were still there",
         )
 
+    def revive(self) -> None:
+        """Start again what is down; what it held is given back by nobody but the broker."""
+        for node in self.nodes.values():
+            if node.down:
+                node.down = False
+                node.dead_clients = set()
+                self._spawn(node)
+                self._await_ready(node)
+
     def recover(self) -> None:
         for node in self.nodes.values():
             if node.down:

@@ -80,6 +80,14 @@ class Gate:
             self._arms.append(arm)
         return arm
 
+    def reset(self) -> None:
+        """Nothing is armed, and occurrences count from 1 again."""
+        with self._changed:
+            for arm in self._arms:
+                arm.release()
+            self._arms.clear()
+            self._counts.clear()
+
     def notice(self, point: str, node: str, *, within: float) -> dict[str, Any] | None:
         """What a node said at a point that nobody waits behind, such as `worker-ready`; each is taken once."""
         with self._changed:

@@ -35,6 +35,8 @@ class ControlServer(socketserver.ThreadingUnixStreamServer):
                 self._ledger.lift(request["name"])
             case "uses":
                 return {"uses": self._ledger.uses(request["name"])}
+            case "reset":
+                self._ledger.reset()
             case "refuse":
                 for service in self._services:
                     service.refuse()
@@ -68,6 +70,10 @@ class LedgerClient:
 
     def uses(self, name: str) -> int:
         return int(self._command({"op": "uses", "name": name})["uses"])
+
+    def reset(self) -> None:
+        """Forget all that was applied; the record goes on."""
+        self._command({"op": "reset"})
 
     def refuse(self) -> None:
         """Until `accept`, whoever connects is refused; who was connected has been reset."""

@@ -111,6 +111,14 @@ class Ledger:
         self._rules: dict[str, Rule] = {}
         self._matches: Counter[str] = Counter()
 
+    def reset(self) -> None:
+        """Forget all that was applied: keys, fences, what stands at each path, how often each rule was met."""
+        with self._lock:
+            self._answers.clear()
+            self._highest.clear()
+            self._matches.clear()
+            self._shelf = Shelf(bytes_kept=BODY_BYTES_KEPT)
+
     # --- rules ---
 
     def add(self, rule: Rule) -> None:

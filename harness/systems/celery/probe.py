@@ -7,6 +7,7 @@ crash point whether to go on. A gate that is gone lets everything pass.
 
 import json
 import os
+import runpy
 import socket
 import sys
 import time
@@ -68,7 +69,24 @@ def on_publish(sender: Any = None, headers: Any = None, **_: Any) -> None:
         record("Published", message=message, root=root, parent=parent, task=str(sender or headers.get("task")))
 
 
+def come_under_supervision() -> None:
+    """Where crash points are explored: from here on each send is shown to the supervisor first."""
+    listeners = os.environ.get("JOBPROOF_LISTENERS")
+    if listeners:
+        runpy.run_path(os.environ["JOBPROOF_USER_NOTIFY"])["install"](listeners, "main")
+
+
+def hasten_pool() -> None:
+    """Where crash points are explored: a dead child is looked for more often than every 5 s, Celery's own period."""
+    seconds = os.environ.get("JOBPROOF_POOL_SECONDS")
+    if seconds:
+        from celery.concurrency import asynpool
+
+        asynpool.AsynPool.timers = property(lambda pool: {pool.maintain_pool: float(seconds)})
+
+
 def main() -> None:
+    come_under_supervision()
     sys.path[0] = os.getcwd()  # as for `celery`: not the folder of this file, whose names could hide the subject's
     sys.argv[0] = "celery"
     from celery import signals
@@ -78,6 +96,7 @@ def main() -> None:
     signals.task_prerun.connect(on_prerun, weak=False)
     signals.task_postrun.connect(on_postrun, weak=False)
     signals.before_task_publish.connect(on_publish, weak=False)
+    hasten_pool()
     celery()
 
 

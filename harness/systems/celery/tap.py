@@ -64,6 +64,14 @@ class Tap:
                 for tag, value in zip(words[2::2], words[3::2], strict=False):
                     self._delivered(client, tag.decode(errors="replace"), value)
 
+    def forget(self) -> None:
+        """All that was known of messages, where they have all ended."""
+        with self._lock:
+            self._tracked.clear()
+            self._removed.clear()
+            self.deliveries.clear()
+            self.acknowledged.clear()
+
     def expect(self, queue: str, raw: bytes, message: MessageId) -> None:
         """Track what is about to be pushed and is no envelope; what a subject pushes to lists of its own is not."""
         with self._lock:
@@ -76,6 +84,11 @@ class Tap:
         with self._lock:
             for client in list(self._removed):
                 self._settle_removed(client)
+
+    def vanish(self, tag: str) -> None:
+        """A message that nobody has any more: it is not waited for."""
+        with self._lock:
+            self._tracked[tag].state = SETTLED
 
     def pending(self) -> dict[str, Tracked]:
         """Every message that is not settled, by delivery tag."""

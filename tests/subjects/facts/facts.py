@@ -51,7 +51,7 @@ def facts() -> dict[str, object]:
         "atexit": atexit._ncallbacks(),
         "core": resource.getrlimit(resource.RLIMIT_CORE),
         "umask": oct(_umask()),
-        "gc": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
+        "gc": [gc.isenabled(), gc.get_threshold()],
         "warnings": len(warnings.filters),
         "flags": str(sys.flags),
         "stdout": type(sys.stdout).__name__,

@@ -1,0 +1,421 @@
+"""One deployed system on which trial follows trial: a trial costs no new broker, ledger, agent or supervisor.
+
+Between two trials everything outside of the worker is made as it was in the beginning. The worker that survived one
+trial is the victim of the next, unless a fresh one is asked for, or it has files of the subject's directory open.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import replace
+
+from harness import __version__
+from harness.boundaries import processes, user_notify
+from harness.codec import digest
+from harness.contract import Contract, SqlTable, fill
+from harness.events import (
+    FORMAT_VERSION,
+    BaselineRecorded,
+    DrainTimedOut,
+    FaultBegan,
+    FaultEnded,
+    FaultLanded,
+    FaultMissed,
+    QueueDrained,
+    RunBegan,
+    SubjectDescribed,
+)
+from harness.explore.gated import Gated
+from harness.explore.interception import Interception, Namer, Strike, Watched
+from harness.explore.notebook import Notebook
+from harness.explore.points import CrashPoint, Run
+from harness.history import History
+from harness.plan import Plan
+from harness.runtimes.home import LaneHome
+from harness.runtimes.process import LocalSystem
+from harness.runtimes.remains import record_remains
+from harness.scenario import workload_of
+from harness.services.broker import BrokerServer, start_broker
+from harness.session import Lane, Session
+from harness.store import HARNESS
+from harness.system import SubjectError, Target
+from harness.systems.driver import ExplorableDriver
+from harness.waiting import WaitedInVainError, wait_until
+
+GUARANTEES = (
+    "nothing-lost",
+    "effects-once",
+    "same-outcome",
+    "attempts-bounded",
+    "dead-letters-exact",
+    "bounded-wait",
+    "no-orphans",
+    "exercised",
+)
+POOL_SECONDS = 0.05  # instead of Celery's 5 s
+GONE_SECONDS_MAX = 10.0
+DRAIN_SLACK_SECONDS = 15.0
+STRUCK_POLL_SECONDS = 0.2
+STRIKE_SECONDS_MAX = 20.0  # from when the boundary was seen: to send, to hear the answer, to kill and see them gone
+ID_LENGTH_MIN = 3
+INTERCEPTION_VARIABLE, GATE = "JOBPROOF_INTERCEPTION", "gate"
+CLEAN = "clean"
+NEMESIS = "nemesis"
+BASELINE = "baseline"
+
+
+class Performed(Struct, frozen=True, kw_only=True):
+    """A trial as it went. `strike` is None where nobody came to the crash point, or none was armed."""
+
+    history: History
+    seen: Run
+    strike: Strike | None
+    unseen: tuple[str, ...]
+
+
+class Stage:
+    """See `open_stage`. Not thread-safe: one thread plays on it."""
+
+    def __init__(self, system: LocalSystem, notebook: Notebook, interception: Interception, *, real: bool) -> None:
+        self.system = system
+        self.notebook = notebook
+        self.interception = interception
+        self.described: SubjectDescribed | None = None
+        self._real = real
+        (self._node,) = system.workers.nodes.values()
+        self._is_clean = True  # nothing has run here since the last preparation
+
+    # --- one trial ---
+
+    def play(
+        self,
+        point: CrashPoint | None,
+        *,
+        scenario: str,
+        within: float,
+        fresh: bool = False,
+        baseline: BaselineRecorded | None = None,
+    ) -> Performed:
+        """Run the job once, with one crash or none, until all is over or `within` seconds have passed.
+
+        :raises SubjectError: the subject's worker does not start, or its preparation fails
+        :raises HarnessError: a part of the harness has ended
+        """
+        self._set_the_scene(fresh=fresh)
+        notebook, plan = self.notebook, self.system.plan
+        notebook.begin()
+        steps = () if point is None else (sentence_of(point),)
+        notebook.record(
+            HARNESS,
+            RunBegan(
+                format_version=FORMAT_VERSION,
+                scenario=scenario,
+                guarantees=_put_to_the_test(point, baseline),
+                contract=plan.contract,
+                plan_digest=digest(plan),
+                seed=plan.seed,
+                steps=steps,
+                bug=plan.bug,
+                versions={
+                    "jobproof": __version__,
+                    "broker server": self.system.broker_server.server.version,
+                },
+            ),
+        )
+        if self.described is not None:
+            notebook.record(HARNESS, self.described)
+        self.interception.begin()
+        self._is_clean = False
+        (job,) = plan.workload
+        strike = None
+        if point is not None:
+            tree = self._tree()
+            self.interception.arm(point)
+            self.system.messages.enqueue(job)
+            strike = self._await_strike(point, within)
+            self._record_strike(point, strike, tree)
+        else:
+            self.system.messages.enqueue(job)
+        self._drain(within)
+        self.interception.disarm()
+        self._record_what_is_left_behind()
+        record_remains(self.system, notebook)
+        self.system.check_services()
+        seen, unseen = self.interception.seen(), self.interception.unseen()
+        if baseline is not None:
+            notebook.record(BASELINE, baseline)
+        return Performed(history=notebook.end(), seen=seen, strike=strike, unseen=unseen)
+
+    def _await_strike(self, point: CrashPoint, within: float) -> Strike | None:
+        key = point.boundary.key
+        deadline = self.notebook.now() + within
+        while self.notebook.now() < deadline:
+            if (strike := self.interception.struck(within=STRUCK_POLL_SECONDS)) is not None:
+                return strike
+            if not self.system.left():
+                # The crash itself may have ended the job: killed right after the acknowledgement, say.
+                is_there = any(each.boundary.key == key for each in self.interception.seen())
+                return self.interception.struck(within=STRIKE_SECONDS_MAX if is_there else 0)
+        return None
+
+    def _record_strike(self, point: CrashPoint, strike: Strike | None, tree: list[int]) -> None:
+        sentence = sentence_of(point)
+        notebook = self.notebook
+        (job,) = self.system.plan.workload
+        notebook.record(NEMESIS, FaultBegan(step=0, fault=sentence))
+        if strike is None or strike.error:
+            because = strike.error if strike is not None else "the job did not come there"
+            notebook.record(NEMESIS, FaultMissed(step=0, fault=sentence, because=because))
+        else:
+            targets = tuple(f"process {pid}" for pid in strike.killed)
+            notebook.record(NEMESIS, FaultLanded(step=0, fault=sentence, targets=targets, jobs=(job.job,)))
+        if strike is not None and self._node.pid in strike.killed:
+            self._recover(tree, real=self._real)
+        notebook.record(NEMESIS, FaultEnded(step=0, fault=sentence))
+
+    def _drain(self, within: float) -> None:
+        try:
+            wait_until(lambda: not self.system.left(), within=within, or_else="not drained")
+        except WaitedInVainError:
+            self.notebook.record(HARNESS, DrainTimedOut(after_seconds=within, left=self.system.left()))
+        else:
+            self.notebook.record(HARNESS, QueueDrained())
+
+    # --- deaths ---
+
+    def _tree(self) -> list[int]:
+        return [self._node.pid, *processes.descendants(self._node.pid)]
+
+    def _recover(self, tree: list[int], *, real: bool) -> None:
+        """After the main process has died: until it is gone entirely; then its messages are given back to a new one."""
+        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+        driver = _explorable(self.system)
+        driver.wait_parted(within=GONE_SECONDS_MAX)
+        if not real:
+            driver.bury()
+        self._node.down = True
+        if real:
+            self.system.workers.revive()
+        else:
+            self._node.dead_clients = driver.stranded()
+            self.system.workers.recover()
+
+    def _end_worker(self) -> None:
+        tree = self._tree()
+        with suppress(ProcessLookupError):
+            os.killpg(self._node.pid, signal.SIGKILL)
+        for pid in tree[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # what has left the group
+        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+        _explorable(self.system).wait_parted(within=GONE_SECONDS_MAX)
+        self._node.down = True
+
+    # --- between two trials ---
+
+    def _set_the_scene(self, *, fresh: bool) -> None:
+        driver = _explorable(self.system)
+        alive = self.system.lane.exit_of(self._node.pid) is None
+        if not alive:
+            self._node.down = True
+        elif fresh or (not self._is_clean and (self.system.left() or self._holds_files())):
+            self._end_worker()
+        if not self._is_clean:
+            self._end_strays()
+            driver.remove_all_but_queues()
+            _empty(self.system.home.directory)
+            self.system.downstream.reset()
+            driver.forget()
+            driver.prepare()
+        self.system.workers.revive()
+        self._is_clean = True
+
+    def _holds_files(self) -> bool:
+        """Whether the worker has something open that is about to be taken away from under it."""
+        below = f"{self.system.home.directory}/"
+        for pid in self._tree():
+            with suppress(OSError):
+                if any(str(each.readlink()).startswith(below) for each in Path(f"/proc/{pid}/fd").iterdir()):
+                    return True
+        return False
+
+    def _record_what_is_left_behind(self) -> None:
+        """To ask every process of the machine takes long, so it is asked only where the kernel's lists show a stray."""
+        if self._strays():
+            self.system.record_what_is_left_behind()
+        else:
+            self.system.record_files_left_behind()
+
+    def _strays(self) -> set[int]:
+        """What runs in this lane and descends from nothing that was started in it; perhaps one that was."""
+        # The list of a process whose children come and go while it is read may lack one.
+        below = {*processes.descendants(os.getpid()), *processes.descendants(os.getpid())}
+        lane = self.system.lane
+        known = {child for pid in lane.running() for child in (pid, *processes.descendants(pid))}
+        return {pid for pid in below - known if self.system.home.is_stray(pid)}
+
+    def _end_strays(self) -> None:
+        if not self._strays():
+            return
+        for process in self.system.home.stray_processes(self.system.lane.descendants()):
+            with suppress(psutil.Error):
+                process.kill()
+                process.wait(GONE_SECONDS_MAX)
+
+
+def sentence_of(point: CrashPoint) -> str:
+    """What a crash does, as the steps of a scenario are told."""
+    moment = "before it left" if point.side.value == "before" else "after it was applied, before the worker knew"
+    return f"SIGKILL the {_SPOKEN[point.target]} at {point.boundary.told}, {moment}"
+
+
+def _put_to_the_test(point: CrashPoint | None, baseline: BaselineRecorded | None) -> tuple[str, ...]:
+    left_out = {*(["exercised"] if point is None else []), *(["same-outcome"] if baseline is None else [])}
+    return tuple(each for each in GUARANTEES if each not in left_out)
+
+
+_SPOKEN = {
+    Target.CHILD: "pool child",
+    Target.MAIN: "main process",
+    Target.GROUP: "whole process group",
+}
+
+
+def _runs(pid: int) -> bool:
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _empty(directory: Path) -> None:
+    """Every file below it is removed; folders stay, for whoever is alive and has made them."""
+    for path in directory.rglob("*"):
+        if path.is_symlink() or not path.is_dir():
+            with suppress(OSError):
+                path.unlink()
+
+
+def _explorable(system: LocalSystem) -> ExplorableDriver:
+    """:raises SubjectError: the subject's job system cannot be explored so far"""
+    if not isinstance(system.driver, ExplorableDriver):
+        raise SubjectError(f"jobs of system {system.contract.system!r} cannot be explored so far: only Celery's can")
+    return system.driver
+
+
+def _namer(system: LocalSystem) -> Namer:
+    """The system's own words for what goes to its broker; what a job's arguments put into a name is left out of it."""
+    (job,) = system.plan.workload
+    # A short one could be part of any word.
+    values = {
+        text: name for name, text in job.arguments.items() if isinstance(text, str) and len(text) >= ID_LENGTH_MIN
+    }
+
+    def named(name: str, dependency: str) -> str:
+        label = _explorable(system).name_of(name) if dependency == "broker" else name
+        for text, argument in values.items():
+            label = label.replace(text, f"{{{argument}}}")
+        return label
+
+    return named
+
+
+def databases_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, str]:
+    """The SQLite databases that the contract names, by the names of their files."""
+    tables: list[SqlTable] = list(contract.tables())
+    found: dict[str, str] = {}
+    for table in tables:
+        url = sa.make_url(fill(table.url, placeholders, where=f"table {table.table}"))
+        if url.get_backend_name() == "sqlite" and url.database:
+            found.setdefault(Path(url.database).stem, url.database)
+    return found
+
+
+def why_not_watched() -> str:
+    """Why crash points are explored by the gate; empty where every send can be seen."""
+    if os.environ.get(INTERCEPTION_VARIABLE) == GATE:
+        return f"{INTERCEPTION_VARIABLE}={GATE}"
+    return user_notify.available()
+
+
+def _watched(system: LocalSystem, lane: Lane, notebook: Notebook) -> Watched:
+    """A supervisor that runs, and the environment of the workers that come under it."""
+    watched = Watched(lane, origin=notebook.origin, own=notebook.directory, name_of=_namer(system))
+    ports = system.home.ports
+    watched.start(
+        dependencies={"broker": ports.broker, "ledger": ports.http, "smtp": ports.smtp},
+        databases=databases_of(system.contract, system.placeholders),
+    )
+    watched.wait_ready()
+    system.workers.environment = {**system.workers.environment, **watched.environment}
+    return watched
+
+
+@contextmanager
+def open_stage(
+    plan: Plan,
+    *,
+    session: Session,
+    server: BrokerServer,
+    directory: Path,
+    name: str,
+    cwd: Path,
+    home: LaneHome,
+    real_redelivery: bool,
+) -> Iterator[Stage]:
+    """A deployed system with one worker under the interception that this machine allows. `directory` is a new one.
+
+    :raises SubjectError: the subject cannot be started
+    :raises HarnessError: a part of the harness cannot be started
+    """
+    is_watched = not why_not_watched()
+    with ExitStack() as stack:
+        notebook = Notebook(directory)
+        home.make_ready()
+        lane = stack.enter_context(session.lane(name))
+        broker = start_broker(lane, server, home.ports.broker)
+        system = LocalSystem(plan=plan, lane=lane, recorder=notebook, cwd=cwd, broker=broker, home=home)
+        stack.callback(system.close)
+        system.workers.environment = {**system.environment, "JOBPROOF_POOL_SECONDS": repr(POOL_SECONDS)}
+        interception: Interception = Gated(system, notebook, name_of=_namer(system))
+        if is_watched:
+            interception = _watched(system, lane, notebook)
+        system.start()
+        stage = Stage(system, notebook, interception, real=real_redelivery)
+        stage.described = next(
+            (event for event in notebook.sources()[HARNESS] if isinstance(event, SubjectDescribed)), None
+        )
+        yield stage
+
+
+def plan_of(contract: Contract, task: str, *, bug: str) -> Plan:
+    """One job of the task, its first input, for one worker with one slot: which child runs it is then no chance.
+
+    :raises LookupError: it is not known which worker would take it
+    """
+    found = next(each for each in contract.tasks if each.name == task)
+    workers = [worker for worker in contract.workers if not worker.queues or found.queue in worker.queues]
+    if not workers or (not found.queue and len(contract.workers) > 1):
+        raise LookupError(f"which worker takes {task} is not known: name its queue in the contract")
+    # What is prepared is what the workload needs: one input, prepared anew for each trial.
+    contract = replace(
+        contract,
+        workers=(replace(workers[0], concurrency=1),),
+        tasks=(replace(found, inputs=found.inputs[:1], poisons=()),),
+    )
+    (job,) = workload_of(contract)
+    return Plan(
+        scenario=CLEAN,
+        story="the job runs once and nothing happens to it",
+        seed=0,
+        contract=contract,
+        workload=(job,),
+        steps=(),
+        guarantees=GUARANTEES,
+        bug=bug,
+    )

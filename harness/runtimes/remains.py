@@ -1,0 +1,33 @@
+"""What a run leaves behind: dead letters, rows, and what should not be there. Read once all is over."""
+
+from harness.codec import digest
+from harness.contract import DeadLetterTable
+from harness.events import DeadLettered, MessageId, StateRecorded
+from harness.runtimes.process import LocalSystem
+from harness.store import OBSERVER, Recorder
+
+
+def record_remains(system: LocalSystem, recorder: Recorder) -> None:
+    """Dead letters and rows of the tables that the contract names.
+
+    :raises SubjectError: a table cannot be read
+    """
+    place = system.contract.dead_letters
+    if place is not None:
+        for letter in _dead_letters(system, place):
+            recorder.record(OBSERVER, letter)
+    for table in system.contract.state:
+        rows = tuple(sorted(system.stores.tables.rows(table), key=repr))
+        recorder.record(OBSERVER, StateRecorded(table=table.table, rows=rows))
+
+
+def _dead_letters(system: LocalSystem, place: DeadLetterTable) -> list[DeadLettered]:
+    letters = []
+    for message, reason, body in system.stores.tables.rows(place.as_table(), may_be_missing=True):
+        data = body.encode() if isinstance(body, str) else bytes(body or b"")
+        letters.append(
+            DeadLettered(
+                message=MessageId(str(message)), reason=str(reason), body_digest=digest(data), body_bytes=len(data)
+            )
+        )
+    return letters
