@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from harness import __version__
+from harness.bad_input import BadInputError
 from harness.boundaries.rules import Side
 from harness.contract import Contract, ContractError, PlantedBug
 from harness.exit_codes import ExitCode, exit_code
@@ -25,14 +26,17 @@ from harness.system import Target
 Named = TypeVar("Named")
 SEED_MAX = 2**32 - 1
 LANES_MAX = 64
+SCHEDULES_MAX = 10_000
+_WORST_FIRST = (
+    ExitCode.INTERRUPTED,
+    ExitCode.BAD_INPUT,
+    ExitCode.VIOLATED,
+    ExitCode.HARNESS_FAILED,
+    ExitCode.UNKNOWN,
+    ExitCode.HELD,
+)
 BUDGET_SECONDS_MAX = 3600
 EXPLORE_JSON = "explore.json"
-
-
-class BadInputError(click.ClickException):
-    """What the person typed cannot be meant; one line says what to type instead."""
-
-    exit_code = ExitCode.BAD_INPUT
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -189,6 +193,16 @@ class Seconds(click.ParamType[float]):
 @click.option(
     "--budget", type=Seconds(), default="60s", show_default=True, help="What is not tried by then is unknown."
 )
+@click.option(
+    "--schedules",
+    type=WholeNumber(1, SCHEDULES_MAX),
+    default=None,
+    metavar="N",
+    help="Then N seeded schedules of several faults; a failing one is shrunk.",
+)
+@click.option(
+    "--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Of the schedules. Default: drawn, and printed."
+)
 @click.option("--real-redelivery", is_flag=True, help="Leave redelivery to Celery: as slow as its visibility timeout.")
 @click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
@@ -202,6 +216,8 @@ def explore_command(
     only: tuple[str, ...],
     lanes: int | None,
     budget: float,
+    schedules: int | None,
+    seed: int | None,
     real_redelivery: bool,
     strict: bool,
     out: Path | None,
@@ -238,7 +254,27 @@ def explore_command(
         strict=strict,
         contract_file=str(contract_file) if contract_file is not None else "",
     )
-    return _explore(plan, choice, path=path, out=out, format_=format_)
+    from harness import cli_explore
+
+    if schedules is not None and format_ == "json":
+        raise BadInputError("--format json goes without --schedules: their result is result.json in the folder")
+    directory = _empty_directory(out)
+    code = cli_explore.explore(plan, choice, path=path, directory=directory, format_=format_)
+    if schedules is None or code not in {ExitCode.HELD, ExitCode.VIOLATED, ExitCode.UNKNOWN}:
+        return code
+    (directory / "schedules").mkdir()
+    drawn = cli_explore.schedules(
+        contract,
+        path=path,
+        directory=directory / "schedules",
+        lanes=choice.lanes,
+        job=names[job],
+        bug=bug,
+        count=schedules,
+        seed=seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1),
+        contract_file=choice.contract_file,
+    )
+    return next(each for each in _WORST_FIRST if each in {code, drawn})
 
 
 @cli.command("replay")
@@ -268,7 +304,9 @@ def check_command(directory: Path, format_: str) -> int:
     from harness.store import histories_in
 
     if (directory / EXPLORE_JSON).is_file():
-        return _check_exploration(directory, format_)
+        from harness.cli_explore import check as check_exploration
+
+        return check_exploration(directory, format_)
     plans = _plans_in(directory)
     try:
         by_name = histories_in(directory, [plan.scenario for plan in plans.plans])
@@ -337,6 +375,7 @@ def doctor_command(format_: str) -> int:
 
 def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes: int | None, fail_fast: bool) -> int:
     from harness.campaign import Campaign, finish
+    from harness.cli_explore import leave
     from harness.codec import pretty
     from harness.contract_file import working_directory
     from harness.report import terminal
@@ -388,85 +427,7 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
             click.echo(f"jobproof: the harness failed in {failure}", err=True)
         return exited
     click.echo(f"{message} (jobproof check {directory})", err=True)
-    return _leave(code)
-
-
-def _explore(plan: Any, choice: Any, *, path: Path, out: Path | None, format_: str) -> int:
-    from harness.contract_file import working_directory
-    from harness.explore.exploration import Explorer, NoSuchPointError
-    from harness.explore.files import finish
-    from harness.report import exploration as report
-    from harness.services.broker import NoBrokerError, resolve
-    from harness.session import open_session
-    from harness.system import SubjectError
-
-    try:
-        server = resolve()
-    except NoBrokerError as error:
-        raise BadInputError(str(error)) from error
-    directory = _empty_directory(out)
-    (directory / "events").mkdir()
-    began = datetime.now(UTC)
-    with (
-        report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
-        open_session(in_memory=True) as session,
-    ):
-        explorer = Explorer(
-            plan,
-            choice,
-            directory=directory,
-            session=session,
-            server=server,
-            cwd=working_directory(path),
-            listener=listener,
-        )
-        try:
-            found = explorer.carry_out(began=began)
-        except NoSuchPointError as error:
-            near = difflib.get_close_matches(error.name, error.names, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(error.names) or 'none'}"
-            code, message = ExitCode.BAD_INPUT, f"error: the job has no crash point {error.name!r}; {hint}"
-        except SubjectError as error:
-            code, message = ExitCode.BAD_INPUT, f"error: {error}"
-        except KeyboardInterrupt:
-            code, message = ExitCode.INTERRUPTED, "interrupted"
-        else:
-            message = ""
-    if message:
-        click.echo(f"jobproof: {' '.join(message.split())}", err=True)
-        return _leave(code)
-    finish(directory, found)
-    exited = exit_code(found.outcome, harness_failed=bool(explorer.harness_failures))
-    if format_ == "json":
-        click.echo((directory / "explore.json").read_bytes().rstrip())
-    else:
-        report.show(found, directory=directory, code=exited)
-    for failure in explorer.harness_failures:
-        click.echo(f"jobproof: the harness failed at {failure}", err=True)
-    return exited
-
-
-def _check_exploration(directory: Path, format_: str) -> int:
-    from harness.codec import UnreadableError
-    from harness.explore.files import checked
-    from harness.report import exploration as report
-
-    try:
-        found = checked(directory)
-    except UnreadableError as error:
-        raise BadInputError(str(error)) from error
-    if format_ == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
-    else:
-        report.show(found, directory=None, code=exit_code(found.outcome))
-    return exit_code(found.outcome)
-
-
-def _leave(code: int) -> NoReturn:
-    """End now: the processes are gone, and the lanes' threads may still wait for what will never come."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    return leave(code)
 
 
 def _empty_directory(out: Path | None) -> Path:
