@@ -3,6 +3,8 @@
 import difflib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,6 +36,7 @@ def explore(plan: Plan, choice: Choice, *, path: Path, directory: Path, format_:
     (directory / "events").mkdir()
     began = datetime.now(UTC)
     with (
+        _told_in_one_line(),
         report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
         open_session(in_memory=True) as session,
     ):
@@ -46,21 +49,7 @@ def explore(plan: Plan, choice: Choice, *, path: Path, directory: Path, format_:
             cwd=working_directory(path),
             listener=listener,
         )
-        try:
-            found = explorer.carry_out(began=began)
-        except NoSuchPointError as error:
-            near = difflib.get_close_matches(error.name, error.names, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(error.names) or 'none'}"
-            code, message = ExitCode.BAD_INPUT, f"error: the job has no crash point {error.name!r}; {hint}"
-        except SubjectError as error:
-            code, message = ExitCode.BAD_INPUT, f"error: {error}"
-        except KeyboardInterrupt:
-            code, message = ExitCode.INTERRUPTED, "interrupted"
-        else:
-            message = ""
-    if message:
-        click.echo(f"jobproof: {' '.join(message.split())}", err=True)
-        return leave(code)
+        found = explorer.carry_out(began=began)
     finish(directory, found)
     exited = exit_code(found.outcome, harness_failed=bool(explorer.harness_failures))
     if format_ == "json":
@@ -90,34 +79,45 @@ def schedules(contract: Contract, *, path: Path, directory: Path, lanes: int, **
     server = broker_server()
     plans = plans_for(contract, directory=directory, **words)
     with (
+        _told_in_one_line(),
         terminal.progress(plans, broker=f"{server.version} from {server.found}", lanes=lanes, quiet=False) as listener,
         open_session() as session,
     ):
-        try:
-            result = combine(
-                contract,
-                directory=directory,
-                session=session,
-                server=server,
-                cwd=working_directory(path),
-                lanes=lanes,
-                listener=listener,
-                **words,
-            )
-        except SubjectError as error:
-            code, message = ExitCode.BAD_INPUT, f"error: {error}"
-        except KeyboardInterrupt:
-            code, message = ExitCode.INTERRUPTED, "interrupted"
-        else:
-            message = ""
-    if message:
-        click.echo(f"jobproof: {' '.join(message.split())}", err=True)
-        return leave(code)
+        result = combine(
+            contract,
+            directory=directory,
+            session=session,
+            server=server,
+            cwd=working_directory(path),
+            lanes=lanes,
+            listener=listener,
+            **words,
+        )
     for line in told(result):
         click.echo(visible(line))
     for failure in result.harness_failures:
         click.echo(f"jobproof: the harness failed in {failure}", err=True)
     return exit_code(result.outcome, harness_failed=bool(result.harness_failures))
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """What ends the work early: one line, once every process has ended, and the exit code."""
+    try:
+        yield
+    except NoSuchPointError as error:
+        near = difflib.get_close_matches(error.name, error.names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(error.names) or 'none'}"
+        _leave_saying(ExitCode.BAD_INPUT, f"error: the job has no crash point {error.name!r}; {hint}")
+    except SubjectError as error:
+        _leave_saying(ExitCode.BAD_INPUT, f"error: {error}")
+    except KeyboardInterrupt:
+        _leave_saying(ExitCode.INTERRUPTED, "interrupted")
+
+
+def _leave_saying(code: int, message: str) -> NoReturn:
+    click.echo(f"jobproof: {' '.join(message.split())}", err=True)
+    leave(code)
 
 
 def broker_server() -> BrokerServer:

