@@ -5,12 +5,15 @@ from harness.checkers import GUARANTEES
 from harness.contract import Contract
 from harness.faults import KillWorker
 from harness.plan import AtCrashPoint, Step
-from harness.scenario import CORE, FULL, Scenario, Script, Workload, dead, task_of, victims
+from harness.scenario import CORE, FULL, Scenario, Script, Workload, dead, queue_of, task_of, victims
 from harness.system import Target
 
 
 def explore(target: Target, contract: Contract, workload: Workload, random: Random) -> Script:
-    """One job takes its worker down each time it is tried, once more than its budget of lost workers allows."""
+    """One job takes its worker down each time it is tried, once more than its budget of lost workers allows.
+
+    Nobody else is in its queue meanwhile: who dies beside it each time cannot be told from it by any book-keeping.
+    """
     able = [job for job in victims(workload, random) if task_of(contract, job).worker_losses_max]
     if not able:
         return Script(workload=workload, steps=())
@@ -22,7 +25,10 @@ def explore(target: Target, contract: Contract, workload: Workload, random: Rand
         )
         for number in range(1, task_of(contract, job).worker_losses_max + 2)
     )
-    return Script(workload=dead(workload, (job,)), steps=steps)
+    queue = queue_of(contract, job.task)
+    beside = [each for each in workload if queue_of(contract, each.task) == queue and each is not job]
+    left = tuple(each for each in workload if each not in beside[:-1])  # the last one is the queue's canary
+    return Script(workload=dead(left, (job,)), steps=steps)
 
 
 def _scenario(name: str, target: Target, what: str, profile: str) -> Scenario:

@@ -128,9 +128,8 @@ class TestEveryScenario:
 
     def test_gives_the_jobs_of_the_workload_the_same_ids_as_every_other(self, scenario: Scenario) -> None:
         plan = scenario.plan(CONTRACT, seed=1)
-        assert sorted((job.job, job.identity) for job in plan.workload) == sorted(
-            (job.job, job.identity) for job in workload_of(CONTRACT)
-        )
+        of_the_contract = {(job.job, job.identity) for job in workload_of(CONTRACT)}
+        assert {(job.job, job.identity) for job in plan.workload} <= of_the_contract
 
     @given(seed=SEEDS)
     def test_has_something_to_hurt_where_the_contract_tells_all(self, scenario: Scenario, seed: int) -> None:
