@@ -1,9 +1,10 @@
 from collections import Counter
+from math import inf
 
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
-from harness.events import BaselineRecorded, Event, JobId, StateRecorded
+from harness.events import BaselineRecorded, DrainTimedOut, Event, JobId, StateRecorded
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -13,7 +14,8 @@ class SameOutcome(Struct, frozen=True):
 
     Compared are the content of each job's effects (as a set: how often is the business of effects-once) and the rows
     of the tables that the contract names. Jobs that were to end as dead letters are expected to have had no effect;
-    where being done and being given up were both open, no effect but the twin's.
+    where being done and being given up were both open, no effect but the twin's. Once the harness has given up waiting
+    it heals what was to last until the end, and what the job then does is the outcome of no fault: it is not compared.
     """
 
     guarantee: str = "same-outcome"
@@ -28,11 +30,13 @@ class SameOutcome(Struct, frozen=True):
             return unknown("the fault-free run itself never drained, so there is nothing to compare with", baseline)
         unjudged = cannot_judge(history)
 
+        gave_up_at = min((event.at for event in history.of(DrainTimedOut)), default=inf)
         differences: list[str] = []
         witnesses: list[Event] = []
         for job in history.accepted:
             usual = set() if job in history.expected_dead() else set(baseline.effects.get(job, ()))
-            found = {(event.label, history.requests[event.request].fingerprint) for event in history.effects[job]}
+            effects = [event for event in history.effects[job] if event.at <= gave_up_at]
+            found = {(event.label, history.requests[event.request].fingerprint) for event in effects}
             if unjudged or job in history.expected_either():
                 usual &= (
                     found  # what is missing may still come or was given up; what was not so in the twin's is proven
@@ -40,7 +44,7 @@ class SameOutcome(Struct, frozen=True):
             if found == usual or (not found and may_be_missing(history, job)):
                 continue
             differences.append(_difference(job, found, usual))
-            witnesses += history.effects[job]
+            witnesses += effects
         tables, unread = self._compare_tables(history, baseline, differences, witnesses) if not unjudged else (0, [])
         if differences:
             return violated(named(differences), *witnesses)

@@ -346,6 +346,22 @@ def test_an_effect_with_another_content_is_proven_even_if_the_queues_never_drain
     assert status(told) is VIOLATED
 
 
+def test_what_a_job_does_once_the_harness_has_given_up_and_healed_is_not_the_faults_outcome() -> None:
+    def told(applied_at: float) -> History:
+        return history(
+            EnqueueCalled(job="job-1", task="mail", identity="mail-a", expected=DEAD_LETTERED),
+            EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+            requested(1, "POST /mails", "mail-a"),
+            EffectApplied(request=1, label="POST /mails", key="", at=applied_at),
+            DrainTimedOut(after_seconds=35.0, left="1 queued", at=36.0),
+            RunEnded(at=37.0),
+            BaselineRecorded(effects={"job-1": (("POST /mails", "usual"),)}, state={}, drained=True, at=38.0),
+        )
+
+    assert status(told(applied_at=36.1)) is UNKNOWN
+    assert status(told(applied_at=35.9)) is VIOLATED
+
+
 def test_a_cut_history_is_not_known_to_have_held_but_another_content_stands() -> None:
     same = history(
         BaselineRecorded(effects={"job-1": (("POST /mails", "usual"),)}, state={}, drained=True),
