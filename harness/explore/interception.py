@@ -16,7 +16,8 @@ from harness.boundaries.record import Part
 from harness.boundaries.rules import Kill, Process, Rule, Side
 from harness.boundaries.supervisor import Settings
 from harness.explore.points import OF_MAIN, WHOM, Boundary, CrashPoint, Run, Sighting
-from harness.session import HarnessError, Lane
+from harness.lane import Lane
+from harness.session import HarnessError
 from harness.systems.celery.names import OF_THE_SYSTEM
 from harness.waiting import wait_until
 

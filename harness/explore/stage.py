@@ -36,13 +36,14 @@ from harness.explore.interception import Interception, Namer, Strike, Watched
 from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
 from harness.history import History
+from harness.lane import Lane
 from harness.plan import Plan
 from harness.runtimes.home import LaneHome
 from harness.runtimes.process import LocalSystem
 from harness.runtimes.remains import record_remains
 from harness.scenario import workload_of
 from harness.services.broker import BrokerServer, start_broker
-from harness.session import Lane, Session
+from harness.session import Session
 from harness.store import HARNESS
 from harness.system import SubjectError, Target
 from harness.systems.driver import ExplorableDriver
@@ -379,7 +380,7 @@ def open_stage(
         home.make_ready()
         lane = stack.enter_context(session.lane(name))
         broker = start_broker(lane, server, home.ports.broker)
-        system = LocalSystem(plan=plan, lane=lane, recorder=notebook, cwd=cwd, broker=broker, home=home)
+        system = LocalSystem(plan=plan, lane=lane, services=lane, recorder=notebook, cwd=cwd, broker=broker, home=home)
         stack.callback(system.close)
         system.workers.environment = {**system.environment, "JOBPROOF_POOL_SECONDS": repr(POOL_SECONDS)}
         interception: Interception = Gated(system, notebook, name_of=_namer(system))

@@ -1,4 +1,4 @@
-"""The worker processes of a local lane: started, killed, frozen, deployed and started again."""
+"""The worker processes of a lane: started, killed, frozen, deployed and started again."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from harness.contract import Worker
 from harness.events import JobId, LeftBehind, NodeExited, NodeStarted
-from harness.runtimes.home import Forker
+from harness.lane import Lane
+from harness.runtimes.forker import Forker
 from harness.runtimes.log_tail import tail
 from harness.services.gate import Arrival, Gate
-from harness.session import Lane
 from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Impact, SubjectError, Target
 from harness.systems.driver import Driver
@@ -37,7 +37,7 @@ class Node:
     dead_clients: set[str] = field(default_factory=set)
 
 
-class LocalWorkers:
+class LaneWorkers:
     """See `harness.system.Workers`; each worker is a process group of its own."""
 
     def __init__(
@@ -97,6 +97,7 @@ class LocalWorkers:
             log=f"{name}.log",
             on_exit=lambda pid, status: self._exited(name, pid, status),
             forker=self.forker.pid if is_forked else 0,
+            writes=(self.recorder.log_of(name),),
         )
         self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from harness.contract import Contract, Worker
 from harness.events import EnqueueCalled, JobId
+from harness.lane import Lane
 from harness.services.broker import Broker
-from harness.session import Lane
 from harness.store import Recorder
 from harness.system import Capability, Messages, PlannedJob
 

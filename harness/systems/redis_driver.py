@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-import psutil
-
 from harness.contract import Contract
 from harness.events import EffectRequested, EnqueueCalled, JobId, MessageDoubled, MessageId
 from harness.history import extract, owner_of
+from harness.lane import Lane
+from harness.namespaces import connections_to
 from harness.services.broker import Broker
 from harness.services.ledger import request_in
 from harness.services.redis_monitor import RedisMonitor
-from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
 from harness.systems.tracked import QUEUED, Tap, Tracked
@@ -213,14 +212,3 @@ class RedisDriver(Generic[T]):
 
     def close(self) -> None:
         self.monitor.close()
-
-
-def connections_to(port: int, pids: list[int]) -> set[str]:
-    """The local addresses of the processes' connections to a port."""
-    found = set()
-    for pid in pids:
-        with suppress(psutil.Error):
-            for connection in psutil.Process(pid).net_connections("tcp"):
-                if connection.raddr and connection.raddr.port == port:
-                    found.add(f"{connection.laddr.ip}:{connection.laddr.port}")
-    return found

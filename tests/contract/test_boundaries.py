@@ -31,7 +31,7 @@ from harness.boundaries.record import Boundary, Ended, Part, Struck, Unseen, lin
 from harness.boundaries.rules import Action, Delay, Fail, Kill, Process, Rule, Side, Whom
 from harness.boundaries.supervisor import Settings
 from harness.services.broker import Broker
-from harness.session import Lane
+from harness.session import LocalLane
 from harness.waiting import wait_until
 from tests.conftest import ROOT
 from tests.contract.conftest import RunningLedger, running_broker
@@ -47,7 +47,7 @@ KILLED = -9
 class Watch:
     """A supervisor that runs, and what may be done with it."""
 
-    lane: Lane
+    lane: LocalLane
     pid: int
     client: SupervisorClient
     record: Path
@@ -99,7 +99,7 @@ class Watch:
 
 
 @contextmanager
-def watching(lane: Lane, *, databases: dict[str, str] | None = None, **dependencies: int | str) -> Iterator[Watch]:
+def watching(lane: LocalLane, *, databases: dict[str, str] | None = None, **dependencies: int | str) -> Iterator[Watch]:
     settings = Settings(
         record=str(lane.directory / "boundaries.jsonl"),
         listeners=str(lane.directory / "listeners.sock"),
@@ -127,19 +127,19 @@ def watching(lane: Lane, *, databases: dict[str, str] | None = None, **dependenc
 
 
 @pytest.fixture
-def watch(lane: Lane, ledger: RunningLedger) -> Iterator[Watch]:
+def watch(lane: LocalLane, ledger: RunningLedger) -> Iterator[Watch]:
     with watching(lane, ledger=ledger.port) as started:
         yield started
 
 
 @pytest.fixture
-def broker(lane: Lane) -> Iterator[Broker]:
+def broker(lane: LocalLane) -> Iterator[Broker]:
     with running_broker(lane) as started:
         yield started
 
 
 @pytest.fixture
-def redis_watch(lane: Lane, broker: Broker) -> Iterator[Watch]:
+def redis_watch(lane: LocalLane, broker: Broker) -> Iterator[Watch]:
     with watching(lane, broker=broker.port) as started:
         yield started
 
@@ -210,7 +210,7 @@ class FreePort(Controller):
 
 
 @pytest.mark.parametrize("side", Side)
-def test_a_client_of_smtp_is_stopped_at_the_mail(side: Side, lane: Lane) -> None:
+def test_a_client_of_smtp_is_stopped_at_the_mail(side: Side, lane: LocalLane) -> None:
     mailbox = Mailbox()
     controller = FreePort(mailbox, hostname="127.0.0.1", port=0)
     controller.start()
@@ -262,7 +262,7 @@ ENQUEUE = "import pings; pings.ping.delay('a')"
 
 
 def test_a_celery_worker_runs_a_job_to_its_end_unharmed_and_its_boundaries_are_told(
-    lane: Lane, broker: Broker, ledger: RunningLedger
+    lane: LocalLane, broker: Broker, ledger: RunningLedger
 ) -> None:
     environment = {"PINGS_BROKER": broker.url, "PINGS_URL": ledger.url}
     with watching(lane, broker=broker.port, ledger=ledger.port) as watch:
@@ -506,7 +506,7 @@ def test_an_unknown_role_is_refused_with_a_sentence(role: str, told: str, redis_
     wait_until(lambda: told in redis_watch.printed(), within=5, or_else=redis_watch.printed())
 
 
-def test_without_a_supervisor_a_program_is_not_started(lane: Lane, tmp_path: Path) -> None:
+def test_without_a_supervisor_a_program_is_not_started(lane: LocalLane, tmp_path: Path) -> None:
     words = [sys.executable, user_notify.__file__, str(tmp_path / "nobody.sock"), "main", "--", "touch", "started"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -562,7 +562,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
 
 
 @pytest.fixture
-def shop_watch(lane: Lane, shop: Shop) -> Iterator[Watch]:
+def shop_watch(lane: LocalLane, shop: Shop) -> Iterator[Watch]:
     with watching(lane, databases={"shop": str(shop.path)}) as started:
         yield started
 
@@ -620,7 +620,7 @@ for number in range({count}):
 
 
 @pytest.mark.parametrize("side", Side)
-def test_a_commit_of_postgresql_is_one_boundary(side: Side, lane: Lane, postgresql: str) -> None:
+def test_a_commit_of_postgresql_is_one_boundary(side: Side, lane: LocalLane, postgresql: str) -> None:
     name = "COMMIT (INSERT booked + UPDATE booked)"
     with psycopg.connect(postgresql, autocommit=True) as link:
         link.execute("DROP TABLE IF EXISTS booked")
@@ -649,7 +649,7 @@ for _ in range(3):
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_of_an_encrypted_client_each_send_of_data_is_a_boundary(version: str, lane: Lane, tmp_path: Path) -> None:
+def test_of_an_encrypted_client_each_send_of_data_is_a_boundary(version: str, lane: LocalLane, tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")
     certificate = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "key", "-out", "certificate"]

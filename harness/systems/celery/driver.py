@@ -21,9 +21,9 @@ from harness.events import (
     MessageId,
     RedeliveryForced,
 )
+from harness.lane import Lane
 from harness.poison import PoisonKind
 from harness.services.broker import Broker
-from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
 from harness.systems.celery.names import name_of
