@@ -113,7 +113,11 @@ _format = click.option(
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
 @click.option(
-    "--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores."
+    "--jobs",
+    "lanes",
+    type=WholeNumber(1, LANES_MAX),
+    default=None,
+    help="Lanes in parallel. Default: the cores, with docker half of them.",
 )
 @click.option("--fail-fast", is_flag=True, help="Start no further scenario after one that did not hold.")
 def run_command(
@@ -404,6 +408,21 @@ def doctor_command(format_: str) -> int:
     return ExitCode.HELD if all(finding.ok for finding in findings if finding.needed) else ExitCode.BAD_INPUT
 
 
+@cli.command("clean")
+def clean_command() -> int:
+    """Remove what a run left behind that was killed together with all its helpers: processes, folders, containers."""
+    from harness.cleaning import clean
+
+    cleaned = clean()
+    click.echo(f"processes and folders: {_removed(cleaned.sessions)}")
+    click.echo(f"containers, networks, volumes: {cleaned.not_looked or _removed(cleaned.in_docker)}")
+    return ExitCode.HELD
+
+
+def _removed(sessions: tuple[str, ...]) -> str:
+    return f"removed those of {', '.join(sessions)}" if sessions else "nothing was left behind"
+
+
 # --- how a command does its work ---
 
 
@@ -418,11 +437,11 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
     from harness.system import SubjectError
 
     kind = RUNTIMES[plans.runtime.name]
+    lanes = lanes if lanes is not None else kind.lanes(os.cpu_count() or 1)
     directory = _empty_directory(out)
     began, start = datetime.now(UTC), time.monotonic()
     (directory / "events").mkdir()
     (directory / "plan.json").write_bytes(pretty(plans))
-    lanes = lanes if lanes is not None else (os.cpu_count() or 1)
     code: int | None = None
     message = ""
     with ExitStack() as stack:

@@ -296,6 +296,12 @@ def _root(place: Path | None = None) -> Path:
     return root
 
 
+def roots() -> list[Path]:
+    """The folders of all sessions of this user."""
+    found = {_root(place) for place in (None, _memory())}
+    return sorted(found)
+
+
 def sweep(root: Path) -> list[str]:
     """End and remove what sessions left behind whose harness and keeper are both dead; the names of those sessions."""
     swept = []

@@ -71,7 +71,7 @@ class DockerRuntime:
     @property
     def sentence(self) -> str:
         found = self.found
-        return f"docker, {found.server.version} from {found.server.found}, {found.subject.sentence}"
+        return f"docker, {found.server.version}, {found.subject.name} ({found.subject.found})"
 
     @contextmanager
     def open_homes(self, count: int) -> Iterator[tuple[ContainerHome, ...]]:

@@ -9,10 +9,8 @@ from msgspec import Struct
 
 from harness.runtimes.docker import images
 from harness.runtimes.docker.images import Image
+from harness.services.proxy.client import TOXIPROXY, TOXIPROXY_VARIABLE
 from harness.session import HarnessError
-
-VARIABLE = "JOBPROOF_TOXIPROXY"
-_PROGRAM = "toxiproxy-server"
 
 
 class ProxyServer(Struct, frozen=True, kw_only=True):
@@ -32,15 +30,18 @@ def choose(client: "docker.DockerClient", own: Image, asked: str) -> ProxyServer
     """
     if asked:
         image = images.find(client, asked, option="--toxiproxy-image")
-        entry = client.images.get(asked).attrs["Config"]["Entrypoint"] or [_PROGRAM]
+        entry = client.images.get(asked).attrs["Config"]["Entrypoint"] or [TOXIPROXY]
         return ProxyServer(image=asked, program=str(entry[0]), found=f"Toxiproxy in {image.sentence}")
-    named = os.environ.get(VARIABLE)
-    program = named or shutil.which(_PROGRAM)
+    named = os.environ.get(TOXIPROXY_VARIABLE)
+    program = named or shutil.which(TOXIPROXY)
     if not program:
         return ProxyServer(image=own.name, program="", found="embedded (no Toxiproxy was found)")
     path = Path(program).resolve()
     if not os.access(path, os.X_OK):
-        raise HarnessError(f"{VARIABLE}={named} is not a program; unset it or correct it")
+        raise HarnessError(f"{TOXIPROXY_VARIABLE}={named} is not a program; unset it or correct it")
     return ProxyServer(
-        image=own.name, program=str(path), found=f"Toxiproxy from {VARIABLE if named else 'PATH'}", mounts=(path,)
+        image=own.name,
+        program=str(path),
+        found=f"Toxiproxy from {TOXIPROXY_VARIABLE if named else 'PATH'}",
+        mounts=(path,),
     )

@@ -18,6 +18,9 @@ from harness.services.proxy.toxics import ADDITIONAL
 from harness.services.proxy.toxics.base import Toxic
 
 TIMEOUT_SECONDS = 10.0
+# Where Shopify's server is looked for.
+TOXIPROXY = "toxiproxy-server"
+TOXIPROXY_VARIABLE = "JOBPROOF_TOXIPROXY"
 
 T = TypeVar("T")
 
