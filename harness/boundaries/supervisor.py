@@ -37,7 +37,7 @@ from typing import Any
 
 import msgspec
 
-from harness.boundaries import processes, sockets
+from harness.boundaries import lines, processes, sockets
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
 from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: float  # CLOCK_MONOTONIC at which the run began
     dependencies: dict[str, int | str] = {}  # name of each known peer -> its TCP port, or the path of its Unix socket
     databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
+    lines: str = ""  # directory in which processes tell their lines; it is there only while they are asked for
     own: str = ""  # directory of the harness's own logs: what is written there changes nothing
 
 
@@ -358,6 +359,7 @@ class Supervisor:
                 tgid=sender.tgid,
                 dependency=connection.dependency,
                 peer=connection.peer,
+                where=lines.read(self.settings.lines, sender.tgid, call.pid) if self.settings.lines else "",
                 unnamed=self._unnamed.pop(call.pid, 0),
             )
 

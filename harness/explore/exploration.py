@@ -17,7 +17,7 @@ from harness.boundaries.rules import Side
 from harness.checkers import judge
 from harness.events import BaselineRecorded, RunBegan, SubjectDescribed
 from harness.explore.notebook import write_out
-from harness.explore.points import CrashPoint, Kind, Recorded, crash_points, diverged, recorded
+from harness.explore.points import CrashPoint, Key, Kind, Recorded, crash_points, diverged, recorded
 from harness.explore.result import (
     SCHEMA_VERSION,
     BoundaryResult,
@@ -47,6 +47,7 @@ from harness.verdict import Status, Verdict, worst
 from harness.waiting import WaitedInVainError
 
 CLEAN_RUNS = 3
+LINES = "lines"
 TRIES_MAX = 3  # of a crash whose run was not like the recorded one
 CONFIRMATIONS = 2
 SWEEP_SECONDS = 100.0  # kombu looks for messages whose visibility timeout has passed this often
@@ -110,6 +111,7 @@ class Explorer:
         self._exploring = 0.0
         self._first_failure: float | None = None
         self._deadline = float("inf")
+        self._where: dict[Key, str] = {}
         self._bound = max(task.wait_seconds_max for task in plan.contract.tasks if task.name == self.task)
         self._bound += DRAIN_SLACK_SECONDS
 
@@ -137,6 +139,8 @@ class Explorer:
             clean, found, baseline = self._judge_clean(runs)
             points: tuple[PointResult, ...] = ()
             if found is not None and baseline is not None:
+                self._where = self._lines(stages[-1])
+                clean = replace(clean, boundaries=self._boundaries(found))
                 chosen = self._chosen(found)
                 points = self._try_all(stages, chosen, found, baseline, pool)
                 if not points:
@@ -227,13 +231,31 @@ class Explorer:
             runs=len(runs),
             outcome=outcome(status),
             because=because,
-            boundaries=tuple(
-                BoundaryResult(name=each.told, process=each.process.value, dependency=each.dependency)
-                for each in found.stable
-            ),
+            boundaries=self._boundaries(found),
             unstable=tuple(each.told for each in found.unstable),
         )
         return (clean, None, None) if status else (clean, found, baseline_of(twin))
+
+    def _lines(self, stage: Stage) -> dict[Key, str]:
+        """The line of the subject's code that stands at each boundary, from a run that is asked nothing else."""
+        if self._is_over():
+            return {}
+        try:
+            told = self._play(stage, None, scenario=LINES, lines=True)
+        except (SubjectError, WaitedInVainError):
+            return {}  # a run without lines has shown that the subject works
+        return {each.boundary.key: each.where for each in told.performed.seen if each.where}
+
+    def _boundaries(self, found: Recorded) -> tuple[BoundaryResult, ...]:
+        return tuple(
+            BoundaryResult(
+                name=each.told,
+                process=each.process.value,
+                dependency=each.dependency,
+                where=self._where.get(each.key, ""),
+            )
+            for each in found.stable
+        )
 
     # --- crashes ---
 
@@ -384,7 +406,13 @@ class Explorer:
         kept = trial is not None and outcome != "held"
         story: tuple[str, ...] = ()
         if trial is not None and kept:
-            story = story_of(point, trial.performed.seen, trial.performed.strike, trial.verdicts)
+            story = story_of(
+                point,
+                trial.performed.seen,
+                trial.performed.strike,
+                trial.verdicts,
+                where=self._where.get(point.boundary.key, ""),
+            )
         if point.kind is Kind.BROKER and outcome == "violated":
             story = (*story, BROKER_STORY)
         return PointResult(
@@ -413,11 +441,12 @@ class Explorer:
         scenario: str,
         baseline: BaselineRecorded | None = None,
         fresh: bool = False,
+        lines: bool = False,
     ) -> _Trial:
         with self._lock:
             self._trials += 1
         within = max(1.0, min(self._bound, self._deadline - time.monotonic()))
-        performed = stage.play(point, scenario=scenario, within=within, fresh=fresh, baseline=baseline)
+        performed = stage.play(point, scenario=scenario, within=within, fresh=fresh, baseline=baseline, lines=lines)
         return _Trial(performed, judge(performed.history))
 
     def _is_over(self) -> bool:

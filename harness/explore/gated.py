@@ -33,7 +33,8 @@ class Gated:
         self._arm: Arm | None = None
         self._point: CrashPoint | None = None
 
-    def begin(self) -> None:
+    def begin(self, *, lines: bool = False) -> None:
+        del lines  # not known here
         self.disarm()
         self._system.gate.reset()
 

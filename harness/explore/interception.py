@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from harness.boundaries import record, user_notify
+from harness.boundaries import lines, record, user_notify
 from harness.boundaries.client import SupervisorClient
 from harness.boundaries.record import Part
 from harness.boundaries.rules import Kill, Process, Rule, Side
@@ -46,7 +47,9 @@ class Interception(Protocol):
         """What may be a crash point and is not told, in words."""
         ...
 
-    def begin(self) -> None: ...
+    def begin(self, *, lines: bool = False) -> None:
+        """`lines`: ask the worker for the line of the subject's code that it is at at each boundary."""
+        ...
 
     def arm(self, point: CrashPoint) -> None: ...
 
@@ -80,6 +83,7 @@ class Watched:
         self._record = lane.directory / "boundaries.jsonl"
         self._listeners = lane.directory / "listeners.sock"
         self._control = lane.directory / "supervisor.sock"
+        self._lines_of = own / "lines"
         self._client = SupervisorClient(self._control)
         self._begins = 0
         self._pid = 0
@@ -87,7 +91,12 @@ class Watched:
     @property
     def environment(self) -> dict[str, str]:
         """What a worker needs to come under it."""
-        return {"JOBPROOF_LISTENERS": str(self._listeners), "JOBPROOF_USER_NOTIFY": user_notify.__file__}
+        return {
+            "JOBPROOF_LISTENERS": str(self._listeners),
+            "JOBPROOF_USER_NOTIFY": user_notify.__file__,
+            "JOBPROOF_LINES": str(self._lines_of),
+            "JOBPROOF_TRACING": lines.__file__,
+        }
 
     def start(self, *, dependencies: dict[str, int | str], databases: dict[str, str]) -> None:
         """:raises HarnessError: the supervisor does not start"""
@@ -98,6 +107,7 @@ class Watched:
             origin=self._origin,
             dependencies=dependencies,
             databases=databases,
+            lines=str(self._lines_of),
             own=str(self._own),
         )
         self._pid = self._lane.spawn(
@@ -119,8 +129,11 @@ class Watched:
 
         wait_until(is_up, within=START_SECONDS_MAX, or_else="the supervisor did not start")
 
-    def begin(self) -> None:
+    def begin(self, *, lines: bool = False) -> None:
         """:raises HarnessError: the supervisor has ended, and with it every send of the subject fails"""
+        shutil.rmtree(self._lines_of, ignore_errors=True)
+        if lines:
+            self._lines_of.mkdir()
         if status := self._lane.exit_of(self._pid):
             raise HarnessError(f"the supervisor ended with {status}")
         self._client.disarm(_RULE)
@@ -156,7 +169,7 @@ class Watched:
 
     def seen(self) -> Run:
         return tuple(
-            Sighting(boundary=self._boundary(line), pid=line.pid, alone=_is_alone(line), seq=line.seq)
+            Sighting(boundary=self._boundary(line), pid=line.pid, alone=_is_alone(line), seq=line.seq, where=line.where)
             for line in self._lines()
             if isinstance(line, record.Boundary) and line.part is not Part.END and line.process is not Process.OTHER
         )

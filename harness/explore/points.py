@@ -47,6 +47,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
     pid: int
     alone: bool
     seq: int
+    where: str = ""  # the line of the subject's code that it stood at, where that is known
 
 
 Run: TypeAlias = tuple[Sighting, ...]

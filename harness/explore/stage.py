@@ -101,8 +101,11 @@ class Stage:
         within: float,
         fresh: bool = False,
         baseline: BaselineRecorded | None = None,
+        lines: bool = False,
     ) -> Performed:
         """Run the job once, with one crash or none, until all is over or `within` seconds have passed.
+
+        `lines`: ask for the line of each boundary, which makes the job slow: such a run proves nothing else.
 
         :raises SubjectError: the subject's worker does not start, or its preparation fails
         :raises HarnessError: a part of the harness has ended
@@ -130,7 +133,7 @@ class Stage:
         )
         if self.described is not None:
             notebook.record(HARNESS, self.described)
-        self.interception.begin()
+        self.interception.begin(lines=lines)
         self._is_clean = False
         (job,) = plan.workload
         strike = None

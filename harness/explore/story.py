@@ -20,9 +20,14 @@ _ADVICE = {
 }
 
 
-def story_of(point: CrashPoint, seen: Run, strike: Strike | None, verdicts: tuple[Verdict, ...]) -> tuple[str, ...]:
-    """What had left, what came afterwards, and the advice for the first guarantee that was violated."""
-    told = [f"Crash: {point.told}."]
+def story_of(
+    point: CrashPoint, seen: Run, strike: Strike | None, verdicts: tuple[Verdict, ...], *, where: str = ""
+) -> tuple[str, ...]:
+    """What had left, what came afterwards, and the advice for the first guarantee that was violated.
+
+    `where`: the line of the subject's code that caused the boundary.
+    """
+    told = [f"Crash: {point.told}, at {where}." if where else f"Crash: {point.told}."]
     if strike is not None:
         by_then = [each.boundary.told for each in strike.seen]
         if point.side is Side.BEFORE and by_then:

@@ -28,8 +28,8 @@ _MEANING: dict[ExitCode, str] = {
 }
 _WORST_FIRST: tuple[Outcome, ...] = ("violated", "unknown", "held")
 
-Row = tuple[str, str, list[PointResult | str]]
-"""Boundary, side, and for each target the crash, the name of the crash that it is the same as, or nothing."""
+Row = tuple[str, str, list[PointResult | str], str]
+"""Boundary, side, for each target the crash, the name of the crash that it is the same as, or nothing; the line."""
 
 
 def headline(found: Exploration) -> str:
@@ -50,7 +50,7 @@ def matrix(found: Exploration) -> list[Row]:
             names = [f"{boundary.name} {side} {target}" for target in TARGETS]
             cells: list[PointResult | str] = [tried.get(name) or same.get(name, "") for name in names]
             if any(cells):
-                rows.append((boundary.name, side, cells))
+                rows.append((boundary.name, side, cells, boundary.where))
     return rows
 
 
@@ -110,10 +110,10 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     out.print()
     if rows := matrix(found):
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for title in ("boundary", "", *TARGETS):
+        for title in ("boundary", "", *TARGETS, "line"):
             table.add_column(title, no_wrap=True)
-        for boundary, side, cells in rows:
-            table.add_row(Text(visible(boundary)), Text(side), *map(_styled, cells))
+        for boundary, side, cells, where in rows:
+            table.add_row(Text(visible(boundary)), Text(side), *map(_styled, cells), Text(visible(where), style="dim"))
         out.print(table)
         out.print()
     out.print(Text(headline(found), style="bold"), soft_wrap=True)
@@ -155,9 +155,10 @@ def markdown(found: Exploration) -> str:
     if found.bug:
         lines += [f"planted bug {escaped(found.bug)}", ""]
     if rows := matrix(found):
-        lines += [f"| boundary | side | {' | '.join(TARGETS)} |", "| --- " * (len(TARGETS) + 2) + "|"]
+        lines += [f"| boundary | side | {' | '.join(TARGETS)} | line |", "| --- " * (len(TARGETS) + 3) + "|"]
         lines += [
-            f"| {escaped(boundary)} | {side} | {' | '.join(map(_cell, cells))} |" for boundary, side, cells in rows
+            f"| {escaped(boundary)} | {side} | {' | '.join(map(_cell, cells))} | {escaped(where)} |"
+            for boundary, side, cells, where in rows
         ]
         lines += ["", "= leaves the same behind as the crash above · \\- no such crash", ""]
     lines += [f"* {sentence(fact)}" for fact in facts(found)]

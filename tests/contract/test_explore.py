@@ -124,6 +124,23 @@ def test_a_planted_bug_fails_at_its_boundary_and_nowhere_else(
             assert point["name"] in point["replay"]
 
 
+def test_each_boundary_is_told_with_the_line_of_the_task_that_caused_it(jobproof: JobproofCommand) -> None:
+    ran = jobproof("explore", "--bug", "check-then-send", "--job", "send_invoice_email", "--targets", "child", out=True)
+    file = "reference_worker/bugs/in_tasks.py"
+    source = (ROOT / file).read_text().splitlines()
+    where = {boundary["name"]: boundary["where"] for boundary in explored(ran)["clean"]["boundaries"]}
+
+    def code(name: str) -> str:
+        path, _, line = where[name].rpartition(":")
+        assert path == file, where
+        return source[int(line) - 1]
+
+    assert "deliver(invoice" in code("POST /v1/emails #1")
+    assert "mark_email_sent" in code("COMMIT reference_worker #2")
+    assert where["ack #1"] == ""  # the main process's, and none of the subject's lines
+    assert f"at {where['POST /v1/emails #1']}." in ran.out
+
+
 def test_an_early_acknowledgement_loses_the_job_at_everything_that_comes_before_its_effect_is_recorded(
     jobproof: JobproofCommand,
 ) -> None:

@@ -17,6 +17,9 @@ EVENTS = os.environ["JOBPROOF_EVENTS"]
 GATE = os.environ["JOBPROOF_GATE"]
 NODE = os.environ["JOBPROOF_NODE"]
 ORIGIN = float(os.environ["JOBPROOF_ORIGIN"])
+LINES = os.environ.get("JOBPROOF_LINES", "")  # a folder that is there only while lines are asked for
+TRACING: "dict[str, Any]" = {}
+TRACERS: "list[Any]" = []
 
 
 def record(event: str, **fields: Any) -> None:
@@ -53,9 +56,12 @@ def on_prerun(task_id: Any = None, task: Any = None, **_: Any) -> None:
     retries = getattr(getattr(task, "request", None), "retries", 0) or 0
     record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
     stand_at("body-began", message=task_id)
+    tell_lines(task)
 
 
 def on_postrun(task_id: Any = None, state: Any = None, **_: Any) -> None:
+    while TRACERS:
+        TRACERS.pop().end()
     record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
     stand_at("body-ended", message=task_id)
 
@@ -69,11 +75,20 @@ def on_publish(sender: Any = None, headers: Any = None, **_: Any) -> None:
         record("Published", message=message, root=root, parent=parent, task=str(sender or headers.get("task")))
 
 
+def tell_lines(task: Any) -> None:
+    """In a run whose lines are asked for: from here on it is known at which one the body is."""
+    if TRACING and os.path.isdir(LINES):
+        TRACERS.append(TRACING["Tracer"](LINES, task))
+        TRACERS[-1].begin()
+
+
 def come_under_supervision() -> None:
     """Where crash points are explored: from here on each send is shown to the supervisor first."""
     listeners = os.environ.get("JOBPROOF_LISTENERS")
     if listeners:
         runpy.run_path(os.environ["JOBPROOF_USER_NOTIFY"])["install"](listeners, "main")
+    if LINES:
+        TRACING.update(runpy.run_path(os.environ["JOBPROOF_TRACING"]))
 
 
 def hasten_pool() -> None:
