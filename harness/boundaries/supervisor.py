@@ -46,6 +46,7 @@ from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Who
 from harness.boundaries.user_notify import FCNTL, FTRUNCATE, PWRITE, SENDMMSG, UNLINK, UNLINKAT
 from harness.waiting import WaitedInVainError, wait_until
 
+OTHER = "other"  # a peer that nobody has named
 CONNECTIONS_MAX = 4096
 SEND_SECONDS_MAX = 10.0
 REPLY_SECONDS_MAX = 5.0
@@ -65,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: dict[str, int | str] = {}  # name of each known peer -> its TCP port, or the path of its Unix socket
     databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
     lines: str = ""  # directory in which processes tell their lines; it is there only while they are asked for
-    own: str = ""  # directory of the harness's own logs: what is written there changes nothing
+    own: tuple[str, ...] = ()  # directories of the harness's own: what is written or said there changes nothing
 
 
 class Connection:
@@ -259,7 +260,10 @@ class Supervisor:
         if not path.startswith("/"):
             return bool(path) and not path.startswith(("pipe:", "anon_inode:", "socket:"))
         is_device = path.startswith("/dev/") and not path.startswith("/dev/shm/")  # noqa: S108 - not used, only named
-        return not is_device and not (self.settings.own and path.startswith(self.settings.own))
+        return not is_device and not self._is_own(path)
+
+    def _is_own(self, path: str) -> bool:
+        return any(path.startswith(f"{directory}/") for directory in self.settings.own)
 
     def _act_on_file(self, call: Call) -> Write | Cut | Unlock | None:
         _, second, third, fourth, *_ = call.arguments
@@ -313,13 +317,14 @@ class Supervisor:
         return found
 
     def _peer(self, link: socket.socket) -> tuple[str, str]:
-        """Address and name of the other end; empty for what is of no interest: Unix sockets that nobody has named."""
+        """Address and name of the other end; empty for what is of no interest: pairs of sockets, the harness's own."""
         address = link.getpeername()
         if link.family == socket.AF_UNIX:
             path = os.fsdecode(address)
-            return (path, self._names[path]) if path in self._names else ("", "")
+            is_of_interest = path in self._names or (path and not self._is_own(path))
+            return (path, self._names.get(path, OTHER)) if is_of_interest else ("", "")
         host, port = address[:2]
-        return f"{host}:{port}", self._names.get(port, "other")
+        return f"{host}:{port}", self._names.get(port, OTHER)
 
     def _account(self, connection: Connection, pid: int, descriptor: int, payload: bytes) -> None:
         """Take back what the previous send of this connection was thought to send and did not."""

@@ -108,7 +108,7 @@ class Watched:
             dependencies=dependencies,
             databases=databases,
             lines=str(self._lines_of),
-            own=str(self._own),
+            own=(str(self._own), str(self._lane.directory)),
         )
         self._pid = self._lane.spawn(
             [sys.executable, "-P", "-m", "harness.boundaries.supervisor", msgspec.json.encode(settings).decode()],

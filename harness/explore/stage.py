@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from harness import __version__
 from harness.boundaries import processes, user_notify
 from harness.codec import digest
-from harness.contract import Contract, SqlTable, fill
+from harness.contract import Contract, fill
 from harness.events import (
     FORMAT_VERSION,
     BaselineRecorded,
@@ -48,6 +48,7 @@ from harness.system import SubjectError, Target
 from harness.systems.driver import ExplorableDriver
 from harness.waiting import WaitedInVainError, wait_until
 
+POSTGRESQL_PORT = 5432
 GUARANTEES = (
     "nothing-lost",
     "effects-once",
@@ -330,13 +331,29 @@ def _namer(system: LocalSystem) -> Namer:
 
 def databases_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, str]:
     """The SQLite databases that the contract names, by the names of their files."""
-    tables: list[SqlTable] = list(contract.tables())
     found: dict[str, str] = {}
-    for table in tables:
-        url = sa.make_url(fill(table.url, placeholders, where=f"table {table.table}"))
+    for url in _urls(contract, placeholders):
         if url.get_backend_name() == "sqlite" and url.database:
             found.setdefault(Path(url.database).stem, url.database)
     return found
+
+
+def servers_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, int | str]:
+    """The PostgreSQL servers that the contract names, each by its port or the path of its Unix socket."""
+    found: dict[str, int | str] = {}
+    for url in _urls(contract, placeholders):
+        if url.get_backend_name() != "postgresql":
+            continue
+        host = str(url.query.get("host", "") or url.host or "")
+        port = int(str(url.query.get("port", "") or url.port or POSTGRESQL_PORT))
+        address = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else port
+        if address not in found.values():
+            found[f"postgresql-{len(found) + 1}" if found else "postgresql"] = address
+    return found
+
+
+def _urls(contract: Contract, placeholders: dict[str, str]) -> list[sa.URL]:
+    return [sa.make_url(fill(table.url, placeholders, where=f"table {table.table}")) for table in contract.tables()]
 
 
 def why_not_watched() -> str:
@@ -351,7 +368,12 @@ def _watched(system: LocalSystem, lane: Lane, notebook: Notebook) -> Watched:
     watched = Watched(lane, origin=notebook.origin, own=notebook.directory, name_of=_namer(system))
     ports = system.home.ports
     watched.start(
-        dependencies={"broker": ports.broker, "ledger": ports.http, "smtp": ports.smtp},
+        dependencies={
+            **servers_of(system.contract, system.placeholders),
+            "broker": ports.broker,
+            "ledger": ports.http,
+            "smtp": ports.smtp,
+        },
         databases=databases_of(system.contract, system.placeholders),
     )
     watched.wait_ready()

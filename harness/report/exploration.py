@@ -20,6 +20,7 @@ from harness.report.visible import HEADLINE_NAME_LENGTH_MAX, visible
 from harness.result import Outcome
 
 TARGETS = ("child", "main", "group")
+LINE_LENGTH_MIN = 12  # of room for it on the terminal; with less it is only in the files
 _MEANING: dict[ExitCode, str] = {
     ExitCode.HELD: "every crash point was survived",
     ExitCode.VIOLATED: "a crash point was not survived",
@@ -109,12 +110,7 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     out = console()
     out.print()
     if rows := matrix(found):
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for title in ("boundary", "", *TARGETS, "line"):
-            table.add_column(title, no_wrap=True)
-        for boundary, side, cells, where in rows:
-            table.add_row(Text(visible(boundary)), Text(side), *map(_styled, cells), Text(visible(where), style="dim"))
-        out.print(table)
+        out.print(_table(rows, width=out.width))
         out.print()
     out.print(Text(headline(found), style="bold"), soft_wrap=True)
     for fact in facts(found):
@@ -140,9 +136,29 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     out.print(end)
 
 
+def _table(rows: list[Row], *, width: int) -> Table:
+    """The lines have what room is left: of a long one the end is shown, where file and number are."""
+    names = [visible(boundary) for boundary, *_ in rows]
+    columns = {"boundary": max(map(len, ("boundary", *names))), "": len("before"), **dict.fromkeys(TARGETS, 8)}
+    left = max(0, width - sum(columns.values()) - 2 * len(columns) - 1)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", caption="= is the same as the crash above")
+    table.caption_justify = "left"
+    for title in columns:
+        table.add_column(title, no_wrap=True)
+    table.add_column("line" if left >= LINE_LENGTH_MIN else "", no_wrap=True)
+    for name, (_, side, cells, where) in zip(names, rows, strict=True):
+        line = Text(_end(visible(where), left) if left >= LINE_LENGTH_MIN else "", style="dim")
+        table.add_row(Text(name), Text(side), *map(_styled, cells), line)
+    return table
+
+
+def _end(text: str, length: int) -> str:
+    return text if len(text) <= length else f"\N{HORIZONTAL ELLIPSIS}{text[1 - length :]}"
+
+
 def _styled(cell: PointResult | str) -> Text:
     if isinstance(cell, str):
-        return Text("same as above" if cell else "-", style="dim")
+        return Text("=" if cell else "-", style="dim")
     return Text(cell.fate.upper() if cell.outcome == "violated" else cell.fate, style=STYLE[cell.outcome])
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from harness.boundaries import user_notify
 from tests.conftest import ROOT, JobproofCommand, Ran
+from tests.postgresql import postgresql_url
 
 pytestmark = pytest.mark.skipif(bool(user_notify.available()), reason=user_notify.available())
 
@@ -195,6 +197,28 @@ def test_redelivery_that_is_left_to_celery_is_waited_for_no_longer_than_the_budg
     # A dead child's message comes back at once; a dead main process's after an hour, as Celery has it by default.
     assert fates(ran) == {only[1]: "held", only[3]: "unknown"}
     assert ran.code == 3
+
+
+def test_a_result_that_is_kept_is_a_boundary_of_its_own(jobproof: JobproofCommand) -> None:
+    ran = jobproof("explore", HARD, "--job", "thrice", "--targets", "group", out=True, HARD_KEEPS_RESULTS="1")
+    names = [boundary["name"] for boundary in explored(ran)["clean"]["boundaries"]]
+    sent = [f"POST /told/{part} #1" for part in ("first", "second", "third")]
+    assert names == ["reserve #1", *sent, "result #1", "ack #1"]
+    assert set(fates(ran).values()) == {"held"}
+
+
+def test_commits_to_a_postgresql_of_the_contract_are_boundaries_with_what_they_make_true(
+    jobproof: JobproofCommand,
+) -> None:
+    server = sa.make_url(postgresql_url()).set(database="DATABASE").render_as_string(hide_password=False)
+    contract = str(ROOT / "tests" / "subjects" / "reference_on_postgresql" / "contract.py")
+    ran = jobproof(
+        "explore", contract, "--job", "charge_invoice", "--budget", "180s", out=True, POSTGRESQL_SERVER=server
+    )
+    names = [boundary["name"] for boundary in explored(ran)["clean"]["boundaries"]]
+    assert "COMMIT (UPDATE invoices + INSERT outbox) #1" in names, names
+    assert set(fates(ran).values()) == {"held"}, ran.out
+    assert len(fates(ran)) == 27
 
 
 # --- jobs that are hard to explore ---

@@ -11,6 +11,7 @@ from pathlib import Path
 from celery import Celery
 
 app = Celery("hard", broker=os.environ.get("HARD_BROKER"))
+app.conf.result_backend = os.environ.get("HARD_RESULTS") or None
 app.conf.task_acks_late = True
 app.conf.task_reject_on_worker_lost = True
 
@@ -80,3 +81,10 @@ def twice(number: int) -> None:
     """Two effects, each with its key: whatever is done again is known."""
     tell(number, part="/first")
     tell(number, part="/second")
+
+
+@app.task(name="hard.thrice")
+def thrice(number: int) -> None:
+    tell(number, part="/first")
+    tell(number, part="/second")
+    tell(number, part="/third")
