@@ -22,28 +22,38 @@ Started as `python -m harness.boundaries.supervisor JSON`; controlled over a Uni
 import contextlib
 import copy
 import fcntl
-import json
 import os
 import select
 import signal
 import socket
-import socketserver
 import struct
 import sys
 import threading
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
-from harness.boundaries import lines, processes, sockets
+from harness.boundaries import lines, processes, servers, sockets
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
+from harness.boundaries.folders import Folders
 from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
 from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
 from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Whom
-from harness.boundaries.user_notify import FCNTL, FTRUNCATE, PWRITE, SENDMMSG, UNLINK, UNLINKAT
+from harness.boundaries.user_notify import (
+    FCNTL,
+    FDATASYNC,
+    FSYNC,
+    FTRUNCATE,
+    NAME_FAMILY,
+    PWRITE,
+    SENDMMSG,
+    UNLINK,
+    UNLINKAT,
+)
 from harness.waiting import WaitedInVainError, wait_until
 
 OTHER = "other"  # a peer that nobody has named
@@ -65,8 +75,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: float  # CLOCK_MONOTONIC at which the run began
     dependencies: dict[str, int | str] = {}  # name of each known peer -> its TCP port, or the path of its Unix socket
     databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
+    folders: dict[str, str] = {}  # name of each directory in which changes of names are boundaries -> its path
     lines: str = ""  # directory in which processes tell their lines; it is there only while they are asked for
     own: tuple[str, ...] = ()  # directories of the harness's own: what is written or said there changes nothing
+
+
+Effect: TypeAlias = bytes | Callable[[], None] | None
+"""What is done in the place of a process that is struck after it: sent, made, or nothing, where it has been already."""
 
 
 class Connection:
@@ -105,7 +120,8 @@ class Supervisor:
         self._names = {port: name for name, port in settings.dependencies.items()}
         self._memory = processes.Memory()
         self._databases = Databases(settings.databases)
-        self._files: dict[str, Connection] = {}  # by name of the database
+        self._folders = Folders(settings.folders)
+        self._files: dict[str, Connection] = {}  # by name of the database or folder
         self._connections: dict[str, Connection | None] = {}  # None: a socket that is of no interest
         self._epoll = select.epoll()
         self._listeners: dict[int, Listener] = {}
@@ -164,7 +180,7 @@ class Supervisor:
         except OSError as error:
             link.sendall(f"the supervisor may not read the memory of process {pid}: {error.strerror}\n".encode())
             return
-        link.sendall(b"go files\n" if self._databases else b"go\n")
+        link.sendall(b"go files\n" if self._databases or self.settings.folders else b"go\n")
         link.recv(1)  # ends when the filter is there, or the process is not
         try:
             descriptor = processes.take_listener(pid)
@@ -212,9 +228,8 @@ class Supervisor:
         """Whether the call passes; else a thread has it and will answer."""
         if call.pid == 0:
             raise processes.CannotReadError("the sender is in a PID namespace that the supervisor cannot see")
-        if call.number in {UNLINK, UNLINKAT}:
-            path = self._memory.text(call.pid, call.arguments[call.number == UNLINKAT])
-            return self._look_at_file(listener, call, path)
+        if call.number in {*NAME_FAMILY, FSYNC, FDATASYNC}:
+            return self._look_at_name(listener, call)
         descriptor = call.arguments[0] & 0xFFFFFFFF
         link = processes.descriptor_link(call.pid, descriptor)
         if not link.startswith("socket:"):
@@ -239,7 +254,7 @@ class Supervisor:
         return self._decide(listener, call, begun, finished, payload)
 
     def _look_at_file(self, listener: Listener, call: Call, path: str) -> bool:
-        """As `_look`, for a call that concerns a file: only commits of watched databases are boundaries."""
+        """As `_look`, for a call that concerns a file's content: only commits of watched databases are boundaries."""
         file = self._databases.file(path)
         if file is None and call.number != FCNTL and self._is_file(path):
             self._unnamed[call.pid] += 1
@@ -251,9 +266,23 @@ class Supervisor:
             return True
         writer = self._files.setdefault(file.database, Connection(file.database, path))
         if moment is Moment.COMMITTED:
-            return self._decide(listener, call, None, writer.boundary, b"")
+            return self._decide(listener, call, None, writer.boundary, None)
         writer.boundary = self._number(writer, call, f"COMMIT {file.database}", Part.BEGIN)
-        return self._decide(listener, call, writer.boundary, None, b"")
+        return self._decide(listener, call, writer.boundary, None, None)
+
+    def _look_at_name(self, listener: Listener, call: Call) -> bool:
+        """As `_look`, for a call that concerns a file's name or its place on the disk."""
+        change = self._folders.change(self._memory, call)
+        if change is None and call.number in {UNLINK, UNLINKAT}:
+            path = self._memory.text(call.pid, call.arguments[call.number == UNLINKAT])
+            return self._look_at_file(listener, call, path)
+        if change is None:
+            self._unnamed[call.pid] += call.number in NAME_FAMILY
+            return True
+        if not listener.is_valid(call):
+            return False
+        folder = self._files.setdefault(change.folder, Connection(change.folder, self.settings.folders[change.folder]))
+        return self._decide(listener, call, self._number(folder, call, change.name, Part.WHOLE), None, change.make)
 
     def _is_file(self, path: str) -> bool:
         """Of the subject's own: no pipe, no terminal."""
@@ -281,7 +310,7 @@ class Supervisor:
         return None
 
     def _decide(
-        self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, payload: bytes
+        self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, effect: Effect
     ) -> bool:
         """Write down what begins and ends with this call, and strike if that is armed."""
         rule = None
@@ -297,7 +326,7 @@ class Supervisor:
             finished = begun
         if rule is None or finished is None:
             return True
-        threading.Thread(target=self._strike, args=(listener, call, rule, finished, payload), daemon=True).start()
+        threading.Thread(target=self._strike, args=(listener, call, rule, finished, effect), daemon=True).start()
         return False
 
     def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
@@ -395,16 +424,24 @@ class Supervisor:
 
     # --- striking ---
 
-    def _strike(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, payload: bytes) -> None:
+    def _strike(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, effect: Effect) -> None:
         struck = Struck(seq=boundary.seq, at=0.0, rule=rule.rule, side=rule.side)
+        is_made = False
         try:
-            if rule.side is Side.AFTER and payload:  # a commit has been made already
-                struck = self._send(listener, call, payload, struck)
+            if rule.side is Side.BEFORE or effect is None:
+                pass
+            elif isinstance(effect, bytes):
+                struck = self._send(listener, call, effect, struck)
+            else:
+                effect()
+                is_made = True
             struck = self._act(listener, call, rule, boundary, struck)
         except OSError as error:
             struck = msgspec.structs.replace(struck, error=str(error))
         if listener.is_valid(call):  # whoever outlived this goes on as if nothing had been done
-            if not struck.sent:
+            if is_made:
+                listener.say_made(call)
+            elif not struck.sent:
                 listener.let_pass(call)
             elif call.number == SENDMMSG:  # its counts would have to be written into the process
                 listener.say_sent(call, 1)
@@ -472,48 +509,13 @@ class Supervisor:
         return [main] if whom is Whom.MAIN else [main, *processes.descendants(main)]
 
 
-class _ControlHandler(socketserver.StreamRequestHandler):
-    server: "_ControlServer"
-
-    def handle(self) -> None:
-        for line in self.rfile:
-            try:
-                answer = self.server.supervisor.command(json.loads(line))
-            except (ValueError, LookupError, TypeError) as error:
-                answer = {"error": str(error)}
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-
-class _ControlServer(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        super().__init__(supervisor.settings.control, _ControlHandler)
-
-
-class _WelcomeHandler(socketserver.BaseRequestHandler):
-    server: "_WelcomeServer"
-
-    def handle(self) -> None:
-        with contextlib.suppress(OSError):
-            self.server.supervisor.welcome(self.request)
-
-
-class _WelcomeServer(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        super().__init__(supervisor.settings.listeners, _WelcomeHandler)
-
-
 def main() -> None:
     settings = msgspec.json.decode(sys.argv[1], type=Settings)
     supervisor = Supervisor(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
-    welcome, control = _WelcomeServer(supervisor), _ControlServer(supervisor)
+    welcome = servers.WelcomeServer(settings.listeners, supervisor)
+    control = servers.ControlServer(settings.control, supervisor)
     for server in (welcome, control):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     supervisor.serve()

@@ -72,7 +72,7 @@ class Watched:
     name = "seccomp user notification"
     cannot_see: tuple[str, ...] = (
         "io_uring, sendfile and splice; clear text under TLS; changes of files, but for commits of SQLite databases "
-        "that the contract names",
+        "and changes of names in folders that the contract names",
     )
 
     def __init__(self, lane: Lane, *, origin: float, own: Path, name_of: Namer) -> None:
@@ -98,7 +98,7 @@ class Watched:
             "JOBPROOF_TRACING": lines.__file__,
         }
 
-    def start(self, *, dependencies: dict[str, int | str], databases: dict[str, str]) -> None:
+    def start(self, *, dependencies: dict[str, int | str], databases: dict[str, str], folders: dict[str, str]) -> None:
         """:raises HarnessError: the supervisor does not start"""
         settings = Settings(
             record=str(self._record),
@@ -107,6 +107,7 @@ class Watched:
             origin=self._origin,
             dependencies=dependencies,
             databases=databases,
+            folders=folders,
             lines=str(self._lines_of),
             own=(str(self._own), str(self._lane.directory)),
         )

@@ -352,6 +352,15 @@ def servers_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, in
     return found
 
 
+def folders_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, str]:
+    """The folders in which the contract calls changes of names effects, by their own names."""
+    found: dict[str, str] = {}
+    for template in contract.files:
+        path = Path(fill(template, placeholders, where="files"))
+        found[path.name if path.name not in found else str(path)] = str(path)
+    return found
+
+
 def _urls(contract: Contract, placeholders: dict[str, str]) -> list[sa.URL]:
     return [sa.make_url(fill(table.url, placeholders, where=f"table {table.table}")) for table in contract.tables()]
 
@@ -375,6 +384,7 @@ def _watched(system: LocalSystem, lane: Lane, notebook: Notebook) -> Watched:
             "smtp": ports.smtp,
         },
         databases=databases_of(system.contract, system.placeholders),
+        folders=folders_of(system.contract, system.placeholders),
     )
     watched.wait_ready()
     system.workers.environment = {**system.workers.environment, **watched.environment}

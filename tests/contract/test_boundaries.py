@@ -99,7 +99,13 @@ class Watch:
 
 
 @contextmanager
-def watching(lane: Lane, *, databases: dict[str, str] | None = None, **dependencies: int | str) -> Iterator[Watch]:
+def watching(
+    lane: Lane,
+    *,
+    databases: dict[str, str] | None = None,
+    folders: dict[str, str] | None = None,
+    **dependencies: int | str,
+) -> Iterator[Watch]:
     settings = Settings(
         record=str(lane.directory / "boundaries.jsonl"),
         listeners=str(lane.directory / "listeners.sock"),
@@ -107,6 +113,7 @@ def watching(lane: Lane, *, databases: dict[str, str] | None = None, **dependenc
         origin=time.monotonic(),
         dependencies=dependencies,
         databases=databases or {},
+        folders=folders or {},
     )
     pid = lane.spawn(
         [sys.executable, "-P", "-m", "harness.boundaries.supervisor", msgspec.json.encode(settings).decode()],
@@ -593,6 +600,76 @@ def test_a_rollback_a_recovery_and_a_read_are_no_commits(shop: Shop, shop_watch:
     assert shop_watch.python(shop.opened + SELL + "link.close()") == "exit 0", shop_watch.printed()
     assert shop_watch.names()[told:] == [("COMMIT shop", 1)]
     assert shop.sold() == 500
+
+
+PUBLISH = """
+import os, sys
+os.chdir({folder!r})
+child = os.fork()
+if child == 0:
+    with open("../hidden", "w") as file:
+        file.write("whole")
+    descriptor = os.open(".", os.O_RDONLY)
+    with open("part", "w") as file:
+        file.write("whole")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename("part", "first", src_dir_fd=descriptor)
+    os.replace({folder!r} + "/first", "second")
+    os.link("second", "third")
+    os.unlink("second")
+    os.rename("../hidden", "../unseen")
+    os.mkdir("below")
+    os.rename("third", "below/fourth")
+    os.mkdir("gone")
+    os.rmdir("gone")
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+PUBLISHED = [
+    ("FSYNC shelf/part", {"part"}),
+    ("RENAME shelf/first", {"first"}),
+    ("RENAME shelf/second", {"second"}),
+    ("LINK shelf/third", {"second", "third"}),
+    ("UNLINK shelf/second", {"third"}),
+    ("RENAME shelf/below/fourth", {"below", "below/fourth"}),
+]
+
+
+def test_changes_of_names_in_a_folder_that_is_asked_for_are_boundaries(lane: Lane, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    with watching(lane, folders={"shelf": str(shelf)}) as watch:
+        assert watch.python(PUBLISH.format(folder=str(shelf))) == "exit 0", watch.printed()
+        assert watch.names() == [(name, 1) for name, _ in PUBLISHED]
+    assert (tmp_path / "unseen").exists()
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("number", range(len(PUBLISHED)), ids=[name for name, _ in PUBLISHED])
+def test_a_process_dies_before_or_after_a_change_of_names(side: Side, number: int, lane: Lane, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    with watching(lane, folders={"shelf": str(shelf)}) as watch:
+        watch.arm(PUBLISHED[number][0], side)
+        assert watch.python(PUBLISH.format(folder=str(shelf))) == "exit 0", watch.printed()
+        assert watch.printed().split() == [str(KILLED)]
+        assert not watch.strikes(1)[0].error
+    due = {0: {"part"}}.get(number, PUBLISHED[number - 1][1]) if side is Side.BEFORE else PUBLISHED[number][1]
+    found = {str(path.relative_to(shelf)) for path in shelf.rglob("*")}
+    assert found - {"below"} == due - {"below"}
+    assert all(path.read_text() == "whole" for path in shelf.rglob("*") if path.is_file())
+
+
+def test_who_outlives_a_change_that_was_made_in_its_place_goes_on(lane: Lane, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    with watching(lane, folders={"shelf": str(shelf)}) as watch:
+        watch.arm("RENAME shelf/first", Side.AFTER, Kill(whom=Whom.MAIN))
+        watch.arm("UNLINK shelf/second", Side.BEFORE, Fail(errno=errno.EACCES))
+        watch.python(PUBLISH.format(folder=str(shelf)))
+        wait_until(lambda: "PermissionError" in watch.printed(), within=20, or_else="it did not go on")
+    assert {path.name for path in shelf.iterdir()} == {"second", "third"}
 
 
 @pytest.fixture(scope="module")

@@ -88,3 +88,17 @@ def thrice(number: int) -> None:
     tell(number, part="/first")
     tell(number, part="/second")
     tell(number, part="/third")
+
+
+@app.task(name="hard.publishes")
+def publishes(number: int) -> None:
+    """A file that is there whole or not at all, then word of it."""
+    shelf = Path(os.environ["HARD_SHELF"])
+    shelf.mkdir(exist_ok=True)
+    part = shelf / "part"
+    with part.open("w") as file:
+        file.write("whole")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(shelf / f"report-{number}.csv")
+    tell(number)
