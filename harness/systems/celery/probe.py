@@ -8,8 +8,10 @@ crash point whether to go on. A gate that is gone lets everything pass.
 import json
 import os
 import runpy
+import signal
 import socket
 import sys
+import threading
 import time
 from typing import Any
 
@@ -17,6 +19,7 @@ EVENTS = os.environ["JOBPROOF_EVENTS"]
 GATE = os.environ["JOBPROOF_GATE"]
 NODE = os.environ["JOBPROOF_NODE"]
 ORIGIN = float(os.environ["JOBPROOF_ORIGIN"])
+SOFT_LIMIT = signal.SIGUSR1  # by which billiard tells a pool child that it has come
 LINES = os.environ.get("JOBPROOF_LINES", "")  # a folder that is there only while lines are asked for
 TRACING: "dict[str, Any]" = {}
 TRACERS: "list[Any]" = []
@@ -47,6 +50,26 @@ def stand_at(point: str, **fields: Any) -> None:
         link.close()
 
 
+class Undisturbed:
+    """A soft limit that falls due while the probe speaks is told to the worker when it has spoken.
+
+    Raised in the middle of a word it would be lost on the body, which is over or has not begun, and the word with it:
+    a body whose end was never told would be waited for in vain.
+    """
+
+    def __enter__(self) -> None:
+        self.came: list[Any] = []
+        self.previous: Any = None
+        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(SOFT_LIMIT)):
+            self.previous = signal.signal(SOFT_LIMIT, lambda *told: self.came.append(told))
+
+    def __exit__(self, *_: object) -> None:
+        if self.previous is not None:
+            signal.signal(SOFT_LIMIT, self.previous)
+            for told in self.came:
+                self.previous(*told)
+
+
 def on_worker_ready(**_: Any) -> None:
     stand_at("worker-ready")
 
@@ -54,16 +77,18 @@ def on_worker_ready(**_: Any) -> None:
 def on_prerun(task_id: Any = None, task: Any = None, **_: Any) -> None:
     name = getattr(task, "name", "")
     retries = getattr(getattr(task, "request", None), "retries", 0) or 0
-    record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
-    stand_at("body-began", message=task_id)
+    with Undisturbed():
+        record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
+        stand_at("body-began", message=task_id)
     tell_lines(task)
 
 
 def on_postrun(task_id: Any = None, state: Any = None, **_: Any) -> None:
     while TRACERS:
         TRACERS.pop().end()
-    record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
-    stand_at("body-ended", message=task_id)
+    with Undisturbed():
+        record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
+        stand_at("body-ended", message=task_id)
 
 
 def on_publish(sender: Any = None, headers: Any = None, **_: Any) -> None:
