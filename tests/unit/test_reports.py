@@ -703,6 +703,7 @@ def test_hostile_text_stays_text_in_junit(text: str) -> None:
         "testsuite",
         "testcase",
         "failure",
+        "skipped",
         "properties",
         "property",
     }
