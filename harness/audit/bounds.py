@@ -1,0 +1,300 @@
+"""How large an expression can become, and what it depends on, read from its source.
+
+A wait is rarely written as a number: `60 * 2 ** self.request.retries`, `min(delay, LIMIT)`, `settings.RETRY_DELAY`. An
+interval is carried through such arithmetic. Names stand for what the live application holds there, for what the source
+gives them, or, if they are parameters, for what every caller passes.
+"""
+
+import ast
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from harness.audit.code import DEPTH_MAX, Code, Function, Module, at_once
+
+Interval: TypeAlias = tuple[float, float]
+ANYTHING: Interval = (-math.inf, math.inf)
+RETRIES_WITHOUT_BOUND = 1e9
+_LARGEST = sys.float_info.max
+_UNITS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "milliseconds": 1e-3}
+_TIMEDELTA = ("days", "seconds", "microseconds", "milliseconds", "minutes", "hours", "weeks")
+_NOW = ("now", "utcnow", "localtime", "nowfun", "today")
+_CHANCE = ("random.", "secrets.", "numpy.random.")
+_PLAIN = frozenset({"min", "max", "int", "float", "round", "abs", "pow", "math.ceil", "math.floor", "math.pow"})
+_PLAIN_TIME = frozenset({"timedelta", *_NOW})
+
+
+class Bounds:
+    """Of one code; `retries_max` is how large a task's `request.retries` can be."""
+
+    def __init__(self, code: Code, retries_max: float = math.inf) -> None:
+        self._code = code
+        self._retries_max = retries_max
+
+    def longest(self, node: ast.expr, module: Module, within: Function | None) -> float | None:
+        """The largest value in seconds (of a time of day: in how many from now); None if it is not known."""
+        try:
+            high = self._of(node, module, within, {}, 0)[1]
+        except (ArithmeticError, ValueError):
+            return None
+        return high if math.isfinite(high) else None
+
+    def _of(  # noqa: PLR0911 - one case for each kind of expression, nothing else
+        self,
+        node: ast.AST,
+        module: Module,
+        within: Function | None,
+        given: Mapping[str, Interval],
+        depth: int,
+    ) -> Interval:
+        if depth > 4 * DEPTH_MAX:
+            return ANYTHING
+
+        def of(each: ast.AST) -> Interval:
+            return self._of(each, module, within, given, depth + 1)
+
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return float(number), float(number)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                low, high = of(operand)
+                return -high, -low
+            case ast.BinOp(left=left, op=operator, right=right):
+                return _combined(operator, of(left), of(right))
+            case ast.IfExp(body=body, orelse=orelse):
+                return _hull([of(body), of(orelse)])
+            case ast.BoolOp(values=values):
+                return _hull([of(each) for each in values])
+            case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Dict(values=elements):
+                return _hull([of(each) for each in elements])  # of a table that is looked up in: one of its values
+            case ast.Subscript(value=table):
+                return of(table)
+            case ast.Attribute(attr="retries"):
+                return 0.0, self._retries_max
+            case ast.Name(id=name) if name in given:
+                return given[name]
+            case ast.Name() | ast.Attribute():
+                return self._named(node, module, within, given, depth)
+            case ast.Call():
+                return self._called(node, module, within, of, depth)
+        return ANYTHING
+
+    def _named(
+        self, node: ast.Name | ast.Attribute, module: Module, within: Function | None, given: object, depth: int
+    ) -> Interval:
+        del given
+        if isinstance(node, ast.Name) and within is not None:
+            if node.id in within.bound:
+                return self._of(within.bound[node.id], module, within, {}, depth + 1)
+            if node.id in within.parameters:
+                return self._passed(within, node.id, depth)
+        number = self._number(ast.unparse(node), module)
+        if number is not None:
+            return number, number
+        if isinstance(node, ast.Name) and node.id in module.bound:
+            return self._of(module.bound[node.id], module, None, {}, depth + 1)
+        return ANYTHING
+
+    def _number(self, text: str, module: Module) -> float | None:
+        """What the live application holds under a name, followed through imports."""
+        for _ in range(DEPTH_MAX):
+            if text in module.numbers:
+                return float(module.numbers[text])
+            first, _, rest = text.partition(".")
+            target = module.imports.get(first, "")
+            if target in self._code.modules and rest:
+                module, text = self._code.modules[target], rest
+                continue
+            owner, _, name = target.rpartition(".")
+            if owner not in self._code.modules:
+                return None
+            module, text = self._code.modules[owner], f"{name}.{rest}" if rest else name
+        return None
+
+    def _called(
+        self, call: ast.Call, module: Module, within: Function | None, of: Callable[[ast.AST], Interval], depth: int
+    ) -> Interval:
+        name = self._code.dotted(call.func, module, within) or ""
+        last = name.rpartition(".")[2]
+        arguments = [of(each) for each in call.args]
+        if last == "timedelta":
+            parts = [(unit, of(value)) for unit, value in zip(_TIMEDELTA, call.args, strict=False)]
+            parts += [(each.arg, of(each.value)) for each in call.keywords if each.arg]
+            low = sum(_UNITS.get(unit, 0) * interval[0] for unit, interval in parts if interval[0])
+            high = sum(_UNITS.get(unit, 0) * interval[1] for unit, interval in parts if interval[1])
+            return low, high
+        if last in _NOW:
+            return 0.0, 0.0
+        if name.startswith(_CHANCE):
+            return _drawn(last, arguments)
+        if name in _PLAIN:
+            return _calculated(last, arguments)
+        function = self._code.called(call, module, within)
+        if function is not None and depth < 2 * DEPTH_MAX:
+            return self._returned(function, call, of, depth)
+        return ANYTHING
+
+    def _returned(self, function: Function, call: ast.Call, of: Callable[[ast.AST], Interval], depth: int) -> Interval:
+        names = function.parameters
+        if function.cls and isinstance(call.func, ast.Attribute):
+            names = names[1:]
+        given = {name: of(value) for name, value in zip(names, call.args, strict=False)}
+        given |= {each.arg: of(each.value) for each in call.keywords if each.arg}
+        given = {**dict.fromkeys(function.parameters, ANYTHING), **given}
+        values = [
+            node.value
+            for node in at_once(function.node.body)
+            if isinstance(node, ast.Return) and node.value is not None
+        ]
+        local = dict(given)
+        for name, value in function.bound.items():
+            local[name] = self._of(value, function.module, None, {**given, **local}, depth + 1)
+        return _hull([self._of(value, function.module, function, local, depth + 1) for value in values])
+
+    def _passed(self, function: Function, name: str, depth: int) -> Interval:
+        """What a parameter can be: the hull of what every caller that is seen passes."""
+        found = []
+        for call, module, within in self._code.calls_of(function) if depth < DEPTH_MAX else ():
+            value = passed(function, call, name)
+            found.append(ANYTHING if value is None else self._of(value, module, within, {}, depth + 1))
+        return _hull(found)
+
+    # --- what it depends on ---
+
+    def depends_on(self, node: ast.expr, module: Module, within: Function | None) -> frozenset[str]:
+        """Of `attempt` (it changes with the number of the attempt), `chance` and `unknown`, what is true."""
+        return frozenset(self._depends(node, module, within, 0))
+
+    def _depends(self, node: ast.AST, module: Module, within: Function | None, depth: int) -> set[str]:
+        found: set[str] = set()
+        if depth > DEPTH_MAX:
+            return {"unknown"}
+        for each in ast.walk(node):
+            if isinstance(each, ast.Attribute) and each.attr == "retries":
+                found.add("attempt")
+            elif isinstance(each, ast.Name) and within is not None:
+                if each.id in within.bound:
+                    found |= self._depends(within.bound[each.id], module, within, depth + 1)
+                elif each.id in within.parameters and within.parameters[:1] != [each.id]:
+                    for call, caller, inside in self._code.calls_of(within):
+                        if (value := passed(within, call, each.id)) is not None:
+                            found |= self._depends(value, caller, inside, depth + 1)
+            elif isinstance(each, ast.Call):
+                found |= self._depends_call(each, module, within, depth)
+        return found
+
+    def _depends_call(self, call: ast.Call, module: Module, within: Function | None, depth: int) -> set[str]:
+        name = self._code.dotted(call.func, module, within) or ""
+        if name.startswith(_CHANCE):
+            return {"chance"}
+        if name in _PLAIN or name.rpartition(".")[2] in _PLAIN_TIME:
+            return set()
+        if name.endswith("get_exponential_backoff_interval"):
+            return {"attempt", "chance"}
+        function = self._code.called(call, module, within)
+        if function is None:
+            return {"unknown"}
+        found: set[str] = set()
+        for each in at_once(function.node.body):
+            if isinstance(each, ast.Return) and each.value is not None:
+                found |= self._depends(each.value, function.module, function, depth + 1)
+        return found
+
+
+def passed(function: Function, call: ast.Call, name: str) -> ast.expr | None:
+    """What a call passes for a parameter, by keyword, by position or by default; None if it cannot be seen."""
+    for each in call.keywords:
+        if each.arg == name:
+            return each.value
+    names = function.parameters
+    if function.cls and isinstance(call.func, ast.Attribute):
+        names = names[1:]
+    if name in names and names.index(name) < len(call.args):
+        return call.args[names.index(name)]
+    return default_of(function, name)
+
+
+def default_of(function: Function, name: str) -> ast.expr | None:
+    arguments = function.node.args
+    plain = [each.arg for each in (*arguments.posonlyargs, *arguments.args)]
+    by_name: dict[str, ast.expr | None] = dict(zip(reversed(plain), reversed(arguments.defaults), strict=False))
+    by_name |= {each.arg: value for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)}
+    return by_name.get(name)
+
+
+def _hull(intervals: list[Interval]) -> Interval:
+    if not intervals:
+        return ANYTHING
+    return min(low for low, _ in intervals), max(high for _, high in intervals)
+
+
+def _combined(  # noqa: PLR0911 - one case for each operator, nothing else
+    operator: ast.operator, left: Interval, right: Interval
+) -> Interval:
+    match operator:
+        case ast.Add():
+            return left[0] + right[0], left[1] + right[1]
+        case ast.Sub():
+            return left[0] - right[1], left[1] - right[0]
+        case ast.Mult():
+            products = [_product(one, other) for one in left for other in right]
+            return min(products), max(products)
+        case ast.Div() | ast.FloorDiv() if right[0] > 0:
+            quotients = [one / other if math.isfinite(other) else 0.0 for one in left for other in right]
+            return min(quotients), max(quotients)
+        case ast.Pow() if left[0] >= 1:
+            return max(0.0, _power(left[0], right[0])), _power(left[1], right[1])
+        case ast.LShift() if left[0] >= 0:
+            return left[0], _product(left[1], _power(2.0, right[1]))
+        case ast.Mod() if right[0] > 0:
+            return 0.0, right[1]
+    return ANYTHING
+
+
+def _product(one: float, other: float) -> float:
+    return 0.0 if 0 in {one, other} else one * other if math.isinf(one) or math.isinf(other) else _finite(one * other)
+
+
+def _power(base: float, exponent: float) -> float:
+    if math.isinf(exponent):
+        return 0.0 if exponent < 0 else math.inf
+    try:
+        return _finite(base**exponent)
+    except OverflowError:
+        return _LARGEST
+
+
+def _finite(number: float) -> float:
+    """What is too large for a number is known to be large; only what is not known is infinite."""
+    return min(max(number, -_LARGEST), _LARGEST)
+
+
+def _calculated(name: str, arguments: list[Interval]) -> Interval:
+    if not arguments:
+        return ANYTHING
+    lows, highs = [low for low, _ in arguments], [high for _, high in arguments]
+    if name in {"min", "max"}:
+        chosen = min if name == "min" else max
+        return chosen(lows), chosen(highs)
+    match name:
+        case "pow":
+            return _combined(ast.Pow(), arguments[0], arguments[-1])
+        case "abs":
+            return 0.0, max(abs(lows[0]), abs(highs[0]))
+        case "ceil" | "round":
+            return lows[0] - 1, highs[0] + 1
+    return arguments[0]
+
+
+def _drawn(name: str, arguments: list[Interval]) -> Interval:
+    match name, len(arguments):
+        case (("uniform" | "randint" | "triangular"), count) if count > 1:
+            return _hull(arguments)
+        case (("randrange" | "randbelow"), count) if count:
+            return 0.0, arguments[-1 if count == 1 else 1][1]
+        case "random", _:
+            return 0.0, 1.0
+        case "choice", 1:
+            return arguments[0]
+    return ANYTHING

@@ -1,0 +1,322 @@
+"""The source of a team's modules, read and never run: what is called where, and what calls what."""
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from harness.audit.facts import Facts, ModuleFacts, TaskFacts
+
+FILE_BYTES_MAX = 1 << 20
+FILES_MAX = 2000
+DEPTH_MAX = 6
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where something stands: a file, relative to where the audit was made where that is possible, and a line."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Module:
+    """One module's tree, and what its names stand for."""
+
+    def __init__(self, facts: ModuleFacts, shown: str, tree: ast.Module) -> None:
+        self.name = facts.name
+        self.shown = shown
+        self.tree = tree
+        self.numbers = facts.numbers
+        self.imports = dict(_imports(tree, facts))
+        self.functions: dict[str, Function] = {}
+        self.within: dict[ast.AST, Function] = {}  # of each node the function that it stands in, where there is one
+        self._index(tree, "", "", None)
+        self.bound = _bound(tree)
+
+    def place(self, node: ast.AST) -> Place:
+        return Place(file=self.shown, line=getattr(node, "lineno", 1))
+
+    def _index(self, node: ast.AST, prefix: str, cls: str, function: "Function | None") -> None:
+        for child in ast.iter_child_nodes(node):
+            if function is not None:
+                self.within[child] = function
+            if isinstance(child, FunctionNode):
+                inner = Function(self, prefix + child.name, child, cls)
+                self.functions.setdefault(inner.name, inner)
+                self._index(child, f"{inner.name}.<locals>.", "", inner)
+            elif isinstance(child, ast.ClassDef):
+                self._index(child, f"{prefix}{child.name}.", f"{prefix}{child.name}", function)
+            else:
+                self._index(child, prefix, cls, function)
+
+
+class Function:
+    """A function of a module: `name` as Python qualifies it, `cls` the class that it is a method of."""
+
+    def __init__(self, module: Module, name: str, node: FunctionNode, cls: str) -> None:
+        self.module = module
+        self.name = name
+        self.node = node
+        self.cls = cls
+        self.bound = _bound(node)
+
+    @property
+    def parameters(self) -> list[str]:
+        arguments = self.node.args
+        return [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+
+    def __str__(self) -> str:
+        return f"{self.module.name}.{self.name}"
+
+
+class Code:
+    """All modules of the team's that are loaded and can be read; `unread` says of the others why not."""
+
+    def __init__(self, facts: Facts, cwd: Path) -> None:
+        self.modules: dict[str, Module] = {}
+        self.unread: dict[str, str] = {}
+        self._bases = {(task.module, task.function): task.bases for task in facts.tasks}
+        self._cwd = cwd.resolve()
+        for each in facts.modules[:FILES_MAX]:
+            try:
+                self.modules[each.name] = Module(each, self.shown(each.file, each.name), _tree(Path(each.file)))
+            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                self.unread[each.name] = f"{type(error).__name__}: {error}"
+        for each in facts.modules[FILES_MAX:]:
+            self.unread[each.name] = f"more than {FILES_MAX} modules"
+
+    def shown(self, file: str, module: str = "") -> str:
+        """A path relative to where the audit is made; of an installed file, to where its package is."""
+        path = Path(file)
+        for one in (path, path.resolve()):
+            if one.is_relative_to(self._cwd):
+                return one.relative_to(self._cwd).as_posix()
+        depth = module.count(".") + (2 if path.name == "__init__.py" else 1)
+        return "/".join(path.parts[-depth:]) if module else path.name
+
+    # --- what is where ---
+
+    def functions(self) -> Iterator["Function"]:
+        for module in self.modules.values():
+            yield from module.functions.values()
+
+    def function_of(self, task: TaskFacts) -> Function | None:
+        module = self.modules.get(task.module)
+        return module.functions.get(task.function) if module is not None else None
+
+    def methods_of(self, task: TaskFacts) -> list[Function]:
+        """The methods of the team's classes that a task inherits."""
+        found = []
+        for base in task.bases:
+            module = self.modules.get(base.module)
+            if module is not None:
+                found += [each for each in module.functions.values() if each.cls == base.name]
+        return found
+
+    def place_of_task(self, task: TaskFacts) -> Place:
+        return Place(file=self.shown(task.file, task.module), line=max(task.line, 1))
+
+    def place_of_setting(self, name: str, home: str) -> Place:
+        """Where a setting is made: as a keyword, an attribute, a key or a name; else where the application is made."""
+        wanted = {name, name.upper(), f"CELERY_{name.upper()}"}
+        modules = sorted(self.modules.values(), key=lambda module: module.name != home)
+        for module in modules:
+            for node in ast.walk(module.tree):
+                if wanted & set(_names_set(node)):
+                    return module.place(node)
+        return self.place_of_app(home)
+
+    def place_of_app(self, home: str) -> Place:
+        modules = sorted(self.modules.values(), key=lambda module: module.name != home)
+        for module in modules:
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.Call) and (self.dotted(node.func, module) or "").endswith("Celery"):
+                    return module.place(node)
+        return Place(file=modules[0].shown if modules else "?", line=1)
+
+    # --- what a name stands for ---
+
+    def dotted(self, node: ast.AST, module: Module, within: Function | None = None, depth: int = 0) -> str | None:
+        """What an expression names, in full: `requests.get`, `requests.Session().post`; None if it cannot be told."""
+        match node:
+            case ast.Name(id=name):
+                return self._named(name, module, within, depth)
+            case ast.Attribute(value=value, attr=attribute):
+                owner = self.dotted(value, module, within, depth)
+                return f"{owner}.{attribute}" if owner else None
+            case ast.Call(func=function):
+                called = self.dotted(function, module, within, depth)
+                return f"{called}()" if called else None
+            case ast.Await(value=value) | ast.withitem(context_expr=value):
+                return self.dotted(value, module, within, depth)
+        return None
+
+    def _named(self, name: str, module: Module, within: Function | None, depth: int) -> str:
+        if depth < DEPTH_MAX:
+            for bound in ([within.bound] if within is not None else []) + [module.bound]:
+                value = bound.get(name)
+                if isinstance(value, ast.Call | ast.Attribute | ast.Name | ast.withitem):
+                    return self.dotted(value, module, within, depth + 1) or name
+        return module.imports.get(name, name)
+
+    def called(self, call: ast.Call, module: Module, within: Function | None) -> Function | None:
+        """The function of the team's that a call runs: by its name, by its import, or as a method of `self`."""
+        match call.func:
+            case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if within is not None and within.parameters[
+                :1
+            ] == [owner]:
+                return self._method(within, attribute)
+            case ast.Name(id=name) if name in module.functions:
+                return module.functions[name]
+            case ast.Name() | ast.Attribute():
+                return self.by_name(self.dotted(call.func, module, within) or "")
+        return None
+
+    def by_name(self, dotted: str) -> Function | None:
+        owner, _, name = dotted.rpartition(".")
+        for _ in range(DEPTH_MAX):
+            module = self.modules.get(owner)
+            if module is None:
+                return None
+            if name in module.functions:
+                return module.functions[name]
+            # Perhaps it is only passed on: `from shop.mail.sending import send` in shop/mail/__init__.py.
+            owner, _, name = module.imports.get(name, "").rpartition(".")
+        return None
+
+    def _method(self, within: Function, name: str) -> Function | None:
+        if within.cls and (own := within.module.functions.get(f"{within.cls}.{name}")):
+            return own
+        bases = list(self._bases.get((within.module.name, within.name), ()))
+        for every in self._bases.values() if within.cls else ():
+            names = [(base.module, base.name) for base in every]
+            if (within.module.name, within.cls) in names:
+                bases += every
+        for base in bases:
+            module = self.modules.get(base.module)
+            if module is not None and (found := module.functions.get(f"{base.name}.{name}")):
+                return found
+        return None
+
+    def calls_of(self, function: Function) -> Iterator[tuple[ast.Call, Module, Function | None]]:
+        """Every place of the team's code that calls a function, as far as names tell."""
+        for module in self.modules.values():
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.Call) and _last_name(node.func) == function.node.name:
+                    within = module.within.get(node)
+                    if self.called(node, module, within) is function:
+                        yield node, module, within
+
+    # --- walking ---
+
+    def calls(self) -> Iterator[tuple[ast.Call, Module, Function | None]]:
+        for module in self.modules.values():
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.Call):
+                    yield node, module, module.within.get(node)
+
+    def reached(self, functions: Sequence[Function]) -> list[Function]:
+        """The functions and all that they call, as far as names tell, each once."""
+        found: list[Function] = []
+        waiting = list(functions)
+        while waiting:
+            function = waiting.pop(0)
+            if function in found:
+                continue
+            found.append(function)
+            calls = [node for node in ast.walk(function.node) if isinstance(node, ast.Call)]
+            waiting += [called for call in calls if (called := self.called(call, function.module, function))]
+        return found
+
+
+def at_once(nodes: Sequence[ast.AST], stop: Callable[[ast.AST], bool] = lambda _: False) -> Iterator[ast.AST]:
+    """The nodes and all below them that run when they do: not the bodies of functions that are only defined there."""
+    for node in nodes:
+        if stop(node):
+            continue
+        yield node
+        if not isinstance(node, _SCOPES):
+            yield from at_once(list(ast.iter_child_nodes(node)), stop)
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((each.value for each in call.keywords if each.arg == name), None)
+
+
+def has_splat(call: ast.Call) -> bool:
+    """Whether arguments come from a mapping or a sequence, so that not all of them can be seen."""
+    return any(each.arg is None for each in call.keywords) or any(isinstance(each, ast.Starred) for each in call.args)
+
+
+def is_none(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _tree(path: Path) -> ast.Module:
+    if path.stat().st_size > FILE_BYTES_MAX:
+        raise ValueError(f"it is larger than {FILE_BYTES_MAX >> 20} MiB")
+    return ast.parse(path.read_bytes())
+
+
+def _last_name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _imports(tree: ast.Module, facts: ModuleFacts) -> Iterator[tuple[str, str]]:
+    is_package = Path(facts.file).name == "__init__.py"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
+        elif isinstance(node, ast.ImportFrom):
+            parts = facts.name.split(".")
+            above = parts[: len(parts) - node.level + is_package] if node.level else []
+            base = ".".join([*above, node.module] if node.module else above)
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{base}.{alias.name}"
+
+
+def _bound(scope: ast.AST) -> dict[str, ast.AST]:
+    """The names that a scope binds once, to what; one that is bound twice may be either, and is left out."""
+    found: dict[str, ast.AST] = {}
+    twice: set[str] = set()
+
+    def bind(target: ast.AST | None, value: ast.AST | None) -> None:
+        if isinstance(target, ast.Name) and value is not None:
+            if target.id in found:
+                twice.add(target.id)
+            found[target.id] = value
+
+    for node in at_once(list(ast.iter_child_nodes(scope))):
+        match node:
+            case ast.Assign(targets=[target], value=value):
+                bind(target, value)
+            case ast.AnnAssign(target=target, value=value):
+                bind(target, value)
+            case ast.NamedExpr(target=target, value=value):
+                bind(target, value)
+            case ast.AugAssign(target=ast.Name(id=name)):
+                twice.add(name)
+            case ast.withitem(optional_vars=target):
+                bind(target, node)
+    return {name: value for name, value in found.items() if name not in twice}
+
+
+def _names_set(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.keyword(arg=str(name)):
+            yield name
+        case ast.Assign(targets=targets):
+            for target in targets:
+                yield _last_name(target)
+        case ast.AnnAssign(target=target):
+            yield _last_name(target)
+        case ast.Constant(value=str(name)):
+            yield name

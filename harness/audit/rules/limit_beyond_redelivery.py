@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+
+from harness.audit.broker import redelivery_of
+from harness.audit.finding import Answer, Rule, Severity, Subject
+
+
+def check(subject: Subject) -> Iterator[Answer]:
+    redelivery = redelivery_of(subject.facts)
+    for task in subject.facts.tasks:
+        hard = task.seconds("time_limit")
+        if not task.late or hard is None:  # what has no limit is another rule's finding
+            continue
+        if redelivery is None:
+            transport = subject.facts.transport
+            yield subject.task(task, f"may be redelivered while it runs: unknown for {transport}", unknown=True)
+        elif hard >= redelivery.seconds:
+            what = f"may run for {hard:g} s, which is not below {redelivery.because}"
+            yield subject.task(task, what, unknown=not redelivery.known)
+
+
+RULE = Rule(
+    name="limit-beyond-redelivery",
+    severity=Severity.ERROR,
+    failure_modes=("F28", "F30"),
+    asks="a hard limit is shorter than the time after which the broker hands the message out again",
+    hurts="the job is given to a second worker while the first still works on it, and both finish: nothing has "
+    "failed, and everything is done twice, again and again",
+    fix="a shorter time_limit, or a longer visibility_timeout in broker_transport_options (on RabbitMQ: "
+    "consumer_timeout)",
+    check=check,
+)
