@@ -141,7 +141,10 @@ class Bounds:
             names = names[1:]
         given = {name: of(value) for name, value in zip(names, call.args, strict=False)}
         given |= {each.arg: of(each.value) for each in call.keywords if each.arg}
-        given = {**dict.fromkeys(function.parameters, ANYTHING), **given}
+        for name in function.parameters:
+            default = default_of(function, name)
+            known = ANYTHING if default is None else self._of(default, function.module, None, {}, depth + 1)
+            given.setdefault(name, known)
         values = [
             node.value
             for node in at_once(function.node.body)
@@ -177,9 +180,10 @@ class Bounds:
                 if each.id in within.bound:
                     found |= self._depends(within.bound[each.id], module, within, depth + 1)
                 elif each.id in within.parameters and within.parameters[:1] != [each.id]:
-                    for call, caller, inside in self._code.calls_of(within):
-                        if (value := passed(within, call, each.id)) is not None:
-                            found |= self._depends(value, caller, inside, depth + 1)
+                    calls = list(self._code.calls_of(within))
+                    values = [(passed(within, call, each.id), module, inside) for call, module, inside in calls]
+                    for value, caller, inside in values or [(None, module, within)]:
+                        found |= {"unknown"} if value is None else self._depends(value, caller, inside, depth + 1)
             elif isinstance(each, ast.Call):
                 found |= self._depends_call(each, module, within, depth)
         return found
