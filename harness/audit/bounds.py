@@ -152,7 +152,7 @@ class Bounds:
         ]
         local = dict(given)
         for name, value in function.bound.items():
-            local[name] = self._of(value, function.module, None, {**given, **local}, depth + 1)
+            local[name] = self._of(value, function.module, function, local, depth + 1)
         return _hull([self._of(value, function.module, function, local, depth + 1) for value in values])
 
     def _passed(self, function: Function, name: str, depth: int) -> Interval:
@@ -167,28 +167,48 @@ class Bounds:
 
     def depends_on(self, node: ast.expr, module: Module, within: Function | None) -> frozenset[str]:
         """Of `attempt` (it changes with the number of the attempt), `chance` and `unknown`, what is true."""
-        return frozenset(self._depends(node, module, within, 0))
+        return frozenset(self._depends(node, module, within, {}, 0))
 
-    def _depends(self, node: ast.AST, module: Module, within: Function | None, depth: int) -> set[str]:
+    def _depends(
+        self, node: ast.AST, module: Module, within: Function | None, given: Mapping[str, set[str]], depth: int
+    ) -> set[str]:
         found: set[str] = set()
         if depth > DEPTH_MAX:
             return {"unknown"}
+        owners = {each.value for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+        called = {each.func for each in ast.walk(node) if isinstance(each, ast.Call)}
         for each in ast.walk(node):
-            if isinstance(each, ast.Attribute) and each.attr == "retries":
-                found.add("attempt")
-            elif isinstance(each, ast.Name) and within is not None:
-                if each.id in within.bound:
-                    found |= self._depends(within.bound[each.id], module, within, depth + 1)
-                elif each.id in within.parameters and within.parameters[:1] != [each.id]:
-                    calls = list(self._code.calls_of(within))
-                    values = [(passed(within, call, each.id), module, inside) for call, module, inside in calls]
-                    for value, caller, inside in values or [(None, module, within)]:
-                        found |= {"unknown"} if value is None else self._depends(value, caller, inside, depth + 1)
-            elif isinstance(each, ast.Call):
-                found |= self._depends_call(each, module, within, depth)
+            match each:
+                case ast.Attribute(attr="retries"):
+                    found.add("attempt")
+                case ast.Attribute() if each not in owners | called and within is not None:
+                    first = ast.unparse(each).split(".", maxsplit=1)[0]
+                    found |= {"unknown"} if first in within.parameters else set()
+                case ast.Name() if each not in owners | called and within is not None:
+                    found |= self._depends_name(each.id, module, within, given, depth)
+                case ast.Call():
+                    found |= self._depends_call(each, module, within, given, depth)
         return found
 
-    def _depends_call(self, call: ast.Call, module: Module, within: Function | None, depth: int) -> set[str]:
+    def _depends_name(
+        self, name: str, module: Module, within: Function, given: Mapping[str, set[str]], depth: int
+    ) -> set[str]:
+        if name in given:
+            return given[name]
+        if name in within.bound:
+            return self._depends(within.bound[name], module, within, given, depth + 1)
+        if name not in within.parameters:
+            return set()
+        calls = list(self._code.calls_of(within))
+        found: set[str] = set() if calls else {"unknown"}
+        for call, caller, inside in calls:
+            value = passed(within, call, name)
+            found |= {"unknown"} if value is None else self._depends(value, caller, inside, {}, depth + 1)
+        return found
+
+    def _depends_call(
+        self, call: ast.Call, module: Module, within: Function | None, given: Mapping[str, set[str]], depth: int
+    ) -> set[str]:
         name = self._code.dotted(call.func, module, within) or ""
         if name.startswith(_CHANCE):
             return {"chance"}
@@ -199,10 +219,14 @@ class Bounds:
         function = self._code.called(call, module, within)
         if function is None:
             return {"unknown"}
+        handed: dict[str, set[str]] = {}
+        for name in function.parameters:
+            value = passed(function, call, name)
+            handed[name] = {"unknown"} if value is None else self._depends(value, module, within, given, depth + 1)
         found: set[str] = set()
         for each in at_once(function.node.body):
             if isinstance(each, ast.Return) and each.value is not None:
-                found |= self._depends(each.value, function.module, function, depth + 1)
+                found |= self._depends(each.value, function.module, function, handed, depth + 1)
         return found
 
 

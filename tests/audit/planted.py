@@ -80,7 +80,9 @@ def send_invoice(self, invoice_id):
         raise self.retry(exc=error, countdown=self.wait_seconds())
 
 
-@shared_task(base=Kept, autoretry_for=(OSError,), retry_backoff=2, retry_backoff_max=300, retry_jitter=True, max_retries=8)
+@shared_task(
+    base=Kept, autoretry_for=(OSError,), retry_backoff=2, retry_backoff_max=300, retry_jitter=True, max_retries=8
+)
 def send_receipt(order_id):
     with contextlib.suppress(OSError):
         requests.get("http://localhost/", timeout=3)
@@ -167,9 +169,9 @@ CORRECT = {
 
 
 class Planted(NamedTuple):
-    """A mistake in `rule`'s eyes: `correct` in a file becomes `wrong`. `at` is on the line that is told, if that is said.
+    """A mistake in `rule`'s eyes: `correct` in a file becomes `wrong`.
 
-    `also` is what other rules truly say of it.
+    `at` is on the line that is told, where it is given; `also` is what other rules truly say of it.
     """
 
     rule: str
@@ -184,8 +186,38 @@ SWEEP_BODY = """        with transaction.atomic():
             transaction.on_commit(announce)
 """
 
+RETRY = """    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:
+        raise self.retry(exc=error, countdown=self.wait_seconds())
+"""
+SWALLOW = """    except Exception:
+        log.exception("no")
+"""
+ONCE = """        self.once()
+
+    @transaction.atomic
+    def once(self):
+        total.delay("1")
+"""
+MAIL_TRY = """    try:
+        server.noop()
+"""
+ROUTES = """    task_routes={"shop.tasks.send_*": {"queue": "mail"}},
+"""
+MISSPELT = """    task_routes={"shop.tasks.send_*": {"queue": "mial"}},
+    task_create_missing_queues=False,
+"""
+CONNECTION = """session = requests.Session()
+import sqlite3
+
+server = sqlite3.connect(":memory:")
+"""
+
 PLANTED = (
-    Planted("acknowledged-before-body", "base=Kept, ignore_result=False", "base=Kept, ignore_result=False, acks_late=False"),
+    Planted(
+        "acknowledged-before-body", "base=Kept, ignore_result=False", "base=Kept, ignore_result=False, acks_late=False"
+    ),
     Planted(
         "child-death-acknowledged",
         "    task_reject_on_worker_lost=True,\n    task_retry_on_worker_lost=True,\n",
@@ -196,44 +228,79 @@ PLANTED = (
     Planted("no-soft-limit", "    task_soft_time_limit=50,\n", ""),
     Planted("soft-limit-not-below-hard", "max_retries=5)", "max_retries=5, soft_time_limit=60)"),
     Planted("limits-not-enforced", 'worker_pool="prefork"', 'worker_pool="threads"', at="worker_pool"),
-    Planted("soft-limit-swallowed", "    except SoftTimeLimitExceeded:\n        raise\n    except Exception as error:\n        raise self.retry(exc=error, countdown=self.wait_seconds())", "    except Exception:\n        log.exception('no')", at="except Exception"),
+    Planted("soft-limit-swallowed", RETRY, SWALLOW, at="except Exception"),
     Planted("soft-limit-swallowed", "contextlib.suppress(OSError)", "contextlib.suppress(Exception)", at="suppress"),
-    Planted("soft-limit-swallowed", "    try:\n        server.noop()\n    finally:", "    try:\n        server.noop()\n    except:\n        pass\n    finally:", at="except:"),
-    Planted("limit-beyond-redelivery", '"visibility_timeout": 900', '"visibility_timeout": 60', also=("wait-beyond-redelivery",)),
-    Planted("wait-beyond-redelivery", "countdown=SETTINGS.base * 60", "countdown=SETTINGS.base * 450", at="apply_async"),
-    Planted("wait-beyond-redelivery", "retry_backoff=2, retry_backoff_max=300", "retry_backoff=9, retry_backoff_max=3000"),
-    Planted("timeout-requeued-for-ever", "task_acks_late=True,", "task_acks_late=True,\n    task_acks_on_failure_or_timeout=False,"),
+    Planted("soft-limit-swallowed", MAIL_TRY, MAIL_TRY + "    except:\n        pass\n", at="except:"),
+    Planted(
+        "limit-beyond-redelivery",
+        '"visibility_timeout": 900',
+        '"visibility_timeout": 60',
+        also=("wait-beyond-redelivery",),
+    ),
+    Planted(
+        "wait-beyond-redelivery", "countdown=SETTINGS.base * 60", "countdown=SETTINGS.base * 450", at="apply_async"
+    ),
+    Planted(
+        "wait-beyond-redelivery", "retry_backoff=2, retry_backoff_max=300", "retry_backoff=9, retry_backoff_max=3000"
+    ),
+    Planted(
+        "timeout-requeued-for-ever",
+        "task_acks_late=True,",
+        "task_acks_late=True,\n    task_acks_on_failure_or_timeout=False,",
+    ),
     Planted("visibility-timeout-default", '"visibility_timeout": 900, ', "", at="broker_transport_options"),
     Planted("retries-unbounded", "max_retries=5)", "max_retries=None)", also=("worker-loss-unbounded",)),
     Planted("retries-unbounded", "retry(exc=error, ", "retry(exc=error, max_retries=None, ", at="retry(exc"),
     Planted("retries-without-backoff", "retry_backoff=2, ", ""),
-    Planted("retries-without-backoff", "countdown=self.wait_seconds()", "countdown=30 + random.random()", at="retry(exc"),
+    Planted(
+        "retries-without-backoff", "countdown=self.wait_seconds()", "countdown=30 + random.random()", at="retry(exc"
+    ),
     Planted("retries-without-backoff", ", countdown=self.wait_seconds()", "", at="retry(exc"),
     Planted("retries-without-jitter", "retry_jitter=True", "retry_jitter=False"),
     Planted("retries-without-jitter", " * random.uniform(0.5, 1.0)", "", at="retry(exc"),
     Planted("no-dead-letter-path", "def on_failure(", "def on_nothing("),
-    Planted("published-in-transaction", 'transaction.on_commit(lambda: total.delay("1"))', 'total.delay("1")', at='total.delay("1")'),
+    Planted(
+        "published-in-transaction",
+        'transaction.on_commit(lambda: total.delay("1"))',
+        'total.delay("1")',
+        at='total.delay("1")',
+    ),
     Planted("published-in-transaction", "transaction.on_commit(announce)", "announce()", at="announce()"),
-    Planted("published-in-transaction", SWEEP_BODY, '        self.once()\n\n    @transaction.atomic\n    def once(self):\n        total.delay("1")\n', at='total.delay("1")'),
+    Planted("published-in-transaction", SWEEP_BODY, ONCE, at='total.delay("1")'),
     Planted("call-without-timeout", '"http://localhost/", timeout=3', '"http://localhost/"', at="requests.get"),
     Planted("call-without-timeout", ", timeout=SETTINGS.patience", "", at="session.get"),
     Planted("call-without-timeout", ', 25, "localhost", 10', "", at="smtplib.SMTP"),
-    Planted("waits-for-result", 'total.apply_async(("2",)', 'total.delay("7").get()\n        total.apply_async(("2",)', at=".get()"),
+    Planted(
+        "waits-for-result",
+        'total.apply_async(("2",)',
+        'total.delay("7").get()\n        total.apply_async(("2",)',
+        at=".get()",
+    ),
     Planted("ends-its-process", "        number = 0\n", "        import sys\n\n        sys.exit(1)\n", at="sys.exit"),
-    Planted("connection-before-fork", "session = requests.Session()", 'session = requests.Session()\nimport sqlite3\n\nserver = sqlite3.connect(":memory:")' , at="server ="),
+    Planted("connection-before-fork", "session = requests.Session()\n", CONNECTION, at="server ="),
     Planted("prefetch-hoards", "    worker_prefetch_multiplier=1,\n", ""),
-    Planted("one-queue-for-all", '    task_routes={"shop.tasks.send_*": {"queue": "mail"}},\n', ""),
+    Planted("one-queue-for-all", ROUTES, ""),
     Planted("queue-nobody-drains", '{"queue": "mail"}', '{"queue": "mial"}'),
-    Planted("queue-nobody-drains", '    task_routes={"shop.tasks.send_*": {"queue": "mail"}},\n', '    task_routes={"shop.tasks.send_*": {"queue": "mial"}},\n    task_create_missing_queues=False,\n'),
+    Planted("queue-nobody-drains", ROUTES, MISSPELT),
     Planted("pickle-accepted", 'accept_content=["json"]', 'accept_content=["json", "pickle"]', at="accept_content"),
     Planted("serializer-not-accepted", 'accept_content=["json"]', 'accept_content=["yaml"]'),
     Planted("results-kept-for-ever", "result_expires=3600", "result_expires=None", at="result_expires"),
     Planted("results-nobody-reads", "    return number\n", "    log.info(number)\n"),
-    Planted("silent-broker-unnoticed", '"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True', "", at="broker_transport_options"),
-    Planted("broker-given-up", "broker_connection_retry_on_startup=True", "broker_connection_retry_on_startup=False", at="on_startup"),
+    Planted(
+        "silent-broker-unnoticed",
+        '"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True',
+        "",
+        at="broker_transport_options",
+    ),
+    Planted(
+        "broker-given-up",
+        "broker_connection_retry_on_startup=True",
+        "broker_connection_retry_on_startup=False",
+        at="on_startup",
+    ),
     Planted("schedule-names-no-task", '"task": "shop.tasks.sweep"', '"task": "shop.tasks.weep"', at='"sweep"'),
     Planted("schedule-piles-up", ', "options": {"expires": 55}', "", at='"sweep"'),
-)  # fmt: skip
+)
 
 
 def write(directory: Path, correct: str = "", wrong: str = "") -> Path:

@@ -171,7 +171,7 @@ def test_a_python_is_found_by_path_by_name_and_by_its_environment(tmp_path: Path
     assert found_python(sys.executable) == sys.executable
     assert found_python(sys.prefix) == str(Path(sys.prefix) / "bin" / "python")
     for wrong in ("/nowhere/python", str(tmp_path)):
-        with pytest.raises(SubjectError, match="--python .*: there is no Python to start"):
+        with pytest.raises(SubjectError, match=r"--python .*: there is no Python to start"):
             found_python(wrong)
 
 
