@@ -51,6 +51,8 @@ def audit_command(
     from harness.report import audit as report
     from harness.report import sarif
 
+    if not app.strip():
+        raise BadInputError("APP is empty; name a Celery application, as shop.celery:app")
     source = baseline or (written if written is not None and written.is_file() else None)
     if reason and written is None:
         raise BadInputError("--reason goes with --write-baseline")
@@ -90,6 +92,7 @@ def _audited(app: str, *, python: str, seconds: float, accepted: "dict[str, Acce
 
 def _write(path: Path, audit: "Audit", reason: str) -> int:
     from harness.audit.baseline import write
+    from harness.report.summary import counted
 
     try:
         baseline = write(path, audit, reason=reason)
@@ -97,5 +100,5 @@ def _write(path: Path, audit: "Audit", reason: str) -> int:
         raise BadInputError(f"--write-baseline {path}: it cannot be written ({error.strerror})") from error
     missing = sum(not each.reason for each in baseline.accepted)
     said = f"; write a reason for {missing} of them, or they are not accepted" if missing else ""
-    click.echo(f"{path}: {len(baseline.accepted)} findings{said}")
+    click.echo(f"{path}: {counted(len(baseline.accepted), 'finding')}{said}")
     return ExitCode.HELD

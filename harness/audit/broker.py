@@ -44,3 +44,10 @@ def bounds_deliveries(facts: Facts, task: TaskFacts) -> bool:
 def has_dead_letter_exchange(facts: Facts, task: TaskFacts) -> bool:
     arguments = (facts.queues or {}).get(task.queue, {})
     return facts.transport in AMQP and "x-dead-letter-exchange" in arguments
+
+
+def untold(facts: Facts) -> str:
+    """Why nothing is known of the broker, for a sentence."""
+    if not facts.transport:
+        return "no broker is set here (broker_url)"
+    return f"what the transport {facts.transport} does is not known here"

@@ -69,7 +69,11 @@ class ModuleFacts(Struct, frozen=True, kw_only=True):
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """The whole application. `queues` is None where none are declared: then each name that is used makes a queue."""
+    """The whole application.
+
+    `transport` is empty where no broker is set. `queues` is None where none are declared: then each name that is used
+    makes a queue.
+    """
 
     module: str
     versions: dict[str, str]

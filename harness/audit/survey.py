@@ -1,5 +1,6 @@
 """Asks a live application in its own environment: bounded in time and size, and nothing is left behind."""
 
+import json
 import os
 import shutil
 import sys
@@ -91,11 +92,11 @@ def _facts(app: str, data: bytes, lane: Lane, pid: int, *, cwd: Path, seconds: f
         said = last_line(lane.directory / _LOG)
         raise SubjectError(f"{app} does not import: its process ended with {status}: {said}")
     try:
-        answer: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+        answer: dict[str, Any] = json.loads(data)  # not msgspec's, which takes no lone surrogates: a name may have them
         if error := answer.get("error"):
             raise SubjectError(_told(app, str(error), str(answer.get("at") or ""), cwd=cwd, seconds=seconds))
         return msgspec.convert(answer, Facts)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SubjectError(f"{app} tells of itself what cannot be read: {error}") from error
 
 

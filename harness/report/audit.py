@@ -38,7 +38,7 @@ def show(audit: Audit, *, code: ExitCode, baseline: str) -> None:
         Text(
             f"jobproof {__version__}: audit of {visible(audit.app, NAME_LENGTH_MAX)}, "
             f"{counted(len(audit.facts.tasks), 'task')}, Celery {visible(versions.get('celery', '') or '?')} on "
-            f"{visible(audit.facts.transport)}, {counted(len(audit.rules), 'rule')}"
+            f"{visible(audit.facts.transport) or 'no broker that is set'}, {counted(len(audit.rules), 'rule')}"
         ),
         soft_wrap=True,
     )

@@ -134,6 +134,17 @@ def test_the_harness_knows_neither_its_scenarios_nor_its_reference_subject(modul
     assert not {name for name in imports(module) if under(name, "scenarios", "reference_worker")}
 
 
+@pytest.mark.parametrize("module", [name for name in modules("harness.audit.rules") if name != "harness.audit.rules"])
+def test_a_rule_of_the_audit_sees_what_was_seen_and_no_other_rule(module: str) -> None:
+    below = {f"harness.audit.{name}" for name in ("finding", "facts", "code", "bounds", "retrying", "broker")}
+    assert of_ours(module) <= below
+
+
+@pytest.mark.parametrize("module", [name for name in modules("harness.audit") if name != "harness.audit.survey"])
+def test_only_the_survey_of_an_audit_touches_the_world(module: str) -> None:
+    assert not {name for name in imports(module) if under(name, "subprocess", "os", "socket", "harness.session")}
+
+
 @pytest.mark.parametrize("module", modules("harness.report"))
 def test_a_report_is_made_of_values(module: str) -> None:
     above = ("harness.run", "harness.services", "harness.systems", "harness.runtimes", "harness.session")

@@ -1,19 +1,17 @@
 from collections.abc import Iterator
 
-from harness.audit.broker import redelivery_of
+from harness.audit.broker import redelivery_of, untold
 from harness.audit.finding import Answer, Rule, Severity, Subject
 
 
 def check(subject: Subject) -> Iterator[Answer]:
     redelivery = redelivery_of(subject.facts)
-    for task in subject.facts.tasks:
-        hard = task.seconds("time_limit")
-        if not task.late or hard is None:  # what has no limit is another rule's finding
-            continue
-        if redelivery is None:
-            transport = subject.facts.transport
-            yield subject.task(task, f"may be redelivered while it runs: unknown for {transport}", unknown=True)
-        elif hard >= redelivery.seconds:
+    # What has no limit is another rule's finding.
+    limited = [(task, hard) for task in subject.facts.tasks if task.late and (hard := task.seconds("time_limit"))]
+    if redelivery is None and limited:
+        yield subject.setting("broker_url", untold(subject.facts), unknown=True)
+    for task, hard in limited:
+        if redelivery is not None and hard >= redelivery.seconds:
             what = f"may run for {hard:g} s, which is not below {redelivery.because}"
             yield subject.task(task, what, unknown=not redelivery.known)
 

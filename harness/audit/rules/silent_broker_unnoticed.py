@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 
-from harness.audit.broker import AMQP, REDIS
+from harness.audit.broker import AMQP, REDIS, untold
 from harness.audit.finding import Answer, Rule, Severity, Subject
 
 
@@ -14,10 +14,11 @@ def check(subject: Subject) -> Iterator[Answer]:
         if missing:
             what = f"a broker that has vanished without a word is waited for: no {' and no '.join(missing)}"
             yield subject.setting("broker_transport_options", what)
-    elif facts.transport in AMQP and not facts.settings.get("broker_heartbeat"):
-        yield subject.setting(
-            "broker_heartbeat", "a broker that has vanished without a word is waited for: no heartbeat"
-        )
+    elif facts.transport not in AMQP:
+        yield subject.setting("broker_url", untold(facts), unknown=True)
+    elif not facts.settings.get("broker_heartbeat"):
+        what = "a broker that has vanished without a word is waited for: no heartbeat"
+        yield subject.setting("broker_heartbeat", what)
 
 
 RULE = Rule(

@@ -1,11 +1,13 @@
 from collections.abc import Iterator
 
-from harness.audit.broker import HIDING, redelivery_of
+from harness.audit.broker import HIDING, redelivery_of, untold
 from harness.audit.finding import Answer, Rule, Severity, Subject
 
 
 def check(subject: Subject) -> Iterator[Answer]:
     facts = subject.facts
+    if not facts.transport:
+        yield subject.setting("broker_url", untold(facts), unknown=True)
     redelivery = redelivery_of(facts)
     is_given = "visibility_timeout" in facts.transport_options
     if redelivery is None or facts.transport not in HIDING or is_given or not any(task.late for task in facts.tasks):

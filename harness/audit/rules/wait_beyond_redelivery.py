@@ -2,7 +2,7 @@ import ast
 from collections.abc import Iterator
 
 from harness.audit.bounds import RETRIES_WITHOUT_BOUND, Bounds
-from harness.audit.broker import Redelivery, redelivery_of
+from harness.audit.broker import Redelivery, redelivery_of, untold
 from harness.audit.code import is_none, keyword
 from harness.audit.finding import Answer, Rule, Severity, Subject
 from harness.audit.retrying import PUBLISHING, Site, autoretry_wait_seconds, retries_max, retrying
@@ -11,9 +11,7 @@ from harness.audit.retrying import PUBLISHING, Site, autoretry_wait_seconds, ret
 def check(subject: Subject) -> Iterator[Answer]:
     redelivery = redelivery_of(subject.facts)
     if redelivery is None:
-        for task, _ in retrying(subject):
-            transport = subject.facts.transport
-            yield subject.task(task, f"may be redelivered while it waits: unknown for {transport}", unknown=True)
+        yield subject.setting("broker_url", untold(subject.facts), unknown=True)
         return
     tried: set[ast.Call] = set()
     for task, sites in retrying(subject):

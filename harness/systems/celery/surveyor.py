@@ -196,7 +196,7 @@ def others(module_name: str) -> str:
 def tell_app(app: Any, name: str) -> Any:
     url = app.conf.broker_url
     first = (list(url) or [""])[0] if isinstance(url, (list, tuple)) else str(url or "").split(";")[0]
-    transport = app.conf.broker_transport or first.partition("://")[0] or "amqp"
+    transport = app.conf.broker_transport or first.partition("://")[0]  # none: Celery would take RabbitMQ's, unasked
     options = dict(app.conf.broker_transport_options or {})
     backend = app.conf.result_backend
     known = {key: simple(getattr(app.conf, key)) for key in SETTINGS if hasattr(app.conf, key)}
@@ -204,13 +204,25 @@ def tell_app(app: Any, name: str) -> Any:
     return {
         "module": getattr(module, "__name__", ""),
         "transport": transport.partition("+")[0],
-        "visibility_default": visibility_default(transport),
+        "visibility_default": visibility_default(app),
         "transport_options": {str(key): told_option(value) for key, value in options.items()},
         "result_backend": backend.partition("://")[0][:40] if isinstance(backend, str) else ("?" if backend else ""),
         "settings": known,
         "queues": declared_queues(app.conf.task_queues),
         "failure_receivers": failure_receivers(),
     }
+
+
+def told_option(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float)) else "..."
+
+
+def visibility_default(app: Any) -> Any:
+    """As the transport's class has it; a connection that is not opened is only a name for it."""
+    try:
+        return simple(getattr(app.connection_for_read().transport_cls.Channel, "visibility_timeout", None))
+    except Exception:  # the transport's client is not installed, or it has none: not known
+        return None
 
 
 def told_option(value: Any) -> Any:
