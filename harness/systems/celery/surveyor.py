@@ -225,20 +225,6 @@ def visibility_default(app: Any) -> Any:
         return None
 
 
-def told_option(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float)) else "..."
-
-
-def visibility_default(transport: str) -> Any:
-    try:
-        from kombu.transport import get_transport_cls
-
-        cls: Any = get_transport_cls(transport)
-        return simple(getattr(cls.Channel, "visibility_timeout", None))
-    except Exception:  # the transport's client is not installed, or it has none: not known
-        return None
-
-
 def declared_queues(queues: Any) -> Any:
     """Each with its arguments; None where none are declared, and each name that is used makes a queue."""
     if not queues:
