@@ -15,6 +15,7 @@ from harness.audit.code import DEPTH_MAX, Code, Function, Module, at_once
 
 Interval: TypeAlias = tuple[float, float]
 ANYTHING: Interval = (-math.inf, math.inf)
+STEPS_MAX = 5000  # of one question; code can be written that would take for ever to follow
 RETRIES_WITHOUT_BOUND = 1e9
 _LARGEST = sys.float_info.max
 _UNITS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "milliseconds": 1e-3}
@@ -31,9 +32,11 @@ class Bounds:
     def __init__(self, code: Code, retries_max: float = math.inf) -> None:
         self._code = code
         self._retries_max = retries_max
+        self._steps = 0
 
     def longest(self, node: ast.expr, module: Module, within: Function | None) -> float | None:
         """The largest value in seconds (of a time of day: in how many from now); None if it is not known."""
+        self._steps = 0
         try:
             high = self._of(node, module, within, {}, 0)[1]
         except (ArithmeticError, ValueError):
@@ -48,7 +51,8 @@ class Bounds:
         given: Mapping[str, Interval],
         depth: int,
     ) -> Interval:
-        if depth > 4 * DEPTH_MAX:
+        self._steps += 1
+        if depth > 4 * DEPTH_MAX or self._steps > STEPS_MAX:
             return ANYTHING
 
         def of(each: ast.AST) -> Interval:
@@ -167,13 +171,15 @@ class Bounds:
 
     def depends_on(self, node: ast.expr, module: Module, within: Function | None) -> frozenset[str]:
         """Of `attempt` (it changes with the number of the attempt), `chance` and `unknown`, what is true."""
+        self._steps = 0
         return frozenset(self._depends(node, module, within, {}, 0))
 
     def _depends(
         self, node: ast.AST, module: Module, within: Function | None, given: Mapping[str, set[str]], depth: int
     ) -> set[str]:
         found: set[str] = set()
-        if depth > DEPTH_MAX:
+        self._steps += 1
+        if depth > DEPTH_MAX or self._steps > STEPS_MAX:
             return {"unknown"}
         owners = {each.value for each in ast.walk(node) if isinstance(each, ast.Attribute)}
         called = {each.func for each in ast.walk(node) if isinstance(each, ast.Call)}
@@ -199,7 +205,7 @@ class Bounds:
             return self._depends(within.bound[name], module, within, given, depth + 1)
         if name not in within.parameters:
             return set()
-        calls = list(self._code.calls_of(within))
+        calls = self._code.calls_of(within)
         found: set[str] = set() if calls else {"unknown"}
         for call, caller, inside in calls:
             value = passed(within, call, name)

@@ -1,12 +1,14 @@
 """The source of a team's modules, read and never run: what is called where, and what calls what."""
 
 import ast
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from harness.audit.facts import Facts, ModuleFacts, TaskFacts
+from harness.audit.facts import Facts, ModuleFacts, Named, TaskFacts
 
 FILE_BYTES_MAX = 1 << 20
 FILES_MAX = 2000
@@ -66,6 +68,7 @@ class Function:
         self.node = node
         self.cls = cls
         self.bound = _bound(node)
+        self.below: tuple[Function, ...] | None = None  # what it calls and defines, once that was asked
 
     @property
     def parameters(self) -> list[str]:
@@ -76,13 +79,22 @@ class Function:
         return f"{self.module.name}.{self.name}"
 
 
+class Site(NamedTuple):
+    """A call in the source: in which module, and in which function if it stands in one."""
+
+    call: ast.Call
+    module: Module
+    within: Function | None
+
+
 class Code:
     """All modules of the team's that are loaded and can be read; `unread` says of the others why not."""
 
     def __init__(self, facts: Facts, cwd: Path) -> None:
         self.modules: dict[str, Module] = {}
         self.unread: dict[str, str] = {}
-        self._bases = {(task.module, task.function): task.bases for task in facts.tasks}
+        self._bases = _bases(facts)
+        self._reached: dict[tuple[Function, ...], list[Function]] = {}
         self._cwd = cwd.resolve()
         for each in facts.modules[:FILES_MAX]:
             try:
@@ -91,6 +103,17 @@ class Code:
                 self.unread[each.name] = f"{type(error).__name__}: {error}"
         for each in facts.modules[FILES_MAX:]:
             self.unread[each.name] = f"more than {FILES_MAX} modules"
+        self.calls: list[Site] = [
+            Site(node, module, module.within.get(node))
+            for module in self.modules.values()
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Call)
+        ]
+        self._calls_by_name: dict[str, list[Site]] = defaultdict(list)
+        self._calls_in: dict[Function | None, list[Site]] = defaultdict(list)
+        for site in self.calls:
+            self._calls_by_name[_last_name(site.call.func)].append(site)
+            self._calls_in[site.within].append(site)
 
     def shown(self, file: str, module: str = "") -> str:
         """A path relative to where the audit is made; of an installed file, to where its package is."""
@@ -194,46 +217,46 @@ class Code:
     def _method(self, within: Function, name: str) -> Function | None:
         if within.cls and (own := within.module.functions.get(f"{within.cls}.{name}")):
             return own
-        bases = list(self._bases.get((within.module.name, within.name), ()))
-        for every in self._bases.values() if within.cls else ():
-            names = [(base.module, base.name) for base in every]
-            if (within.module.name, within.cls) in names:
-                bases += every
+        bases = self._bases.get((within.module.name, within.cls or within.name), ())
         for base in bases:
             module = self.modules.get(base.module)
             if module is not None and (found := module.functions.get(f"{base.name}.{name}")):
                 return found
         return None
 
-    def calls_of(self, function: Function) -> Iterator[tuple[ast.Call, Module, Function | None]]:
+    def calls_of(self, function: Function) -> list["Site"]:
         """Every place of the team's code that calls a function, as far as names tell."""
-        for module in self.modules.values():
-            for node in ast.walk(module.tree):
-                if isinstance(node, ast.Call) and _last_name(node.func) == function.node.name:
-                    within = module.within.get(node)
-                    if self.called(node, module, within) is function:
-                        yield node, module, within
+        return [site for site in self.calls_named(function.node.name) if self.called(*site) is function]
 
-    # --- walking ---
+    def calls_named(self, name: str) -> list["Site"]:
+        """The calls of anything that is called so, whatever it is."""
+        return self._calls_by_name.get(name, [])
 
-    def calls(self) -> Iterator[tuple[ast.Call, Module, Function | None]]:
-        for module in self.modules.values():
-            for node in ast.walk(module.tree):
-                if isinstance(node, ast.Call):
-                    yield node, module, module.within.get(node)
+    def calls_in(self, function: Function) -> list["Site"]:
+        """The calls in a function's own body, those of functions that are defined in it left out."""
+        return self._calls_in.get(function, [])
 
     def reached(self, functions: Sequence[Function]) -> list[Function]:
-        """The functions and all that they call, as far as names tell, each once."""
-        found: list[Function] = []
-        waiting = list(functions)
-        while waiting:
-            function = waiting.pop(0)
-            if function in found:
-                continue
-            found.append(function)
-            calls = [node for node in ast.walk(function.node) if isinstance(node, ast.Call)]
-            waiting += [called for call in calls if (called := self.called(call, function.module, function))]
-        return found
+        """The functions and all that they call or define, as far as names tell, each once."""
+        key = tuple(functions)
+        if key not in self._reached:
+            found: dict[Function, None] = {}
+            waiting = deque(functions)
+            while waiting:
+                function = waiting.popleft()
+                if function not in found:
+                    found[function] = None
+                    waiting.extend(self._below(function))
+            self._reached[key] = list(found)
+        return self._reached[key]
+
+    def _below(self, function: Function) -> tuple[Function, ...]:
+        if function.below is None:
+            inner = function.module.functions.values()
+            defined = [each for each in inner if each.name.startswith(f"{function.name}.<locals>.")]
+            called = [self.called(*site) for site in self.calls_in(function)]
+            function.below = (*defined, *(each for each in called if each is not None))
+        return function.below
 
 
 def at_once(nodes: Sequence[ast.AST], stop: Callable[[ast.AST], bool] = lambda _: False) -> Iterator[ast.AST]:
@@ -257,6 +280,15 @@ def has_splat(call: ast.Call) -> bool:
 
 def is_none(node: ast.AST | None) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
+
+
+def _bases(facts: Facts) -> dict[tuple[str, str], tuple[Named, ...]]:
+    """Of each class of the team's that a task is or inherits, and of each task's function, the classes above it."""
+    found = {(task.module, task.function): task.bases for task in facts.tasks}
+    for task in facts.tasks:
+        for number, base in enumerate(task.bases):
+            found.setdefault((base.module, base.name), task.bases[number:])
+    return found
 
 
 def _tree(path: Path) -> ast.Module:

@@ -54,6 +54,11 @@ class Subject(Struct, frozen=True, kw_only=True):
         about = f"{where} {ast.unparse(call.func)[:ABOUT_CHARACTERS_MAX]}"
         return Answer(what=what, about=about, at=module.place(call), **words)
 
+    def schedule(self, name: str, what: str) -> Answer:
+        """An answer about an entry of the schedule; `what` goes on after its name."""
+        place = self.code.place_of_setting(name, self.facts.module)
+        return Answer(what=f"the schedule {name!r} {what}", about=f"schedule {name}", at=place)
+
     def setting(self, name: str, what: str, *, unknown: bool = False) -> Answer:
         place = self.code.place_of_setting(name, self.facts.module)
         return Answer(what=what, about=f"setting {name}", at=place, unknown=unknown)

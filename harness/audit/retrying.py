@@ -3,9 +3,8 @@
 import ast
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from harness.audit.code import Code, Function, Module
+from harness.audit.code import Code, Site
 from harness.audit.facts import TaskFacts
 from harness.audit.finding import Subject
 
@@ -14,32 +13,20 @@ PUBLISHING = frozenset({"retry", "apply_async", "send_task", "signature", "signa
 _BACKOFF_SECONDS_MAX = 600.0
 
 
-class Site(NamedTuple):
-    """A call in the source that publishes a message to be worked on later, or again."""
-
-    call: ast.Call
-    module: Module
-    within: Function | None
-
-
 def retries_of(code: Code, task: TaskFacts) -> list[Site]:
     """Where the task's function, what it calls and what it inherits ask for another attempt."""
     function = code.function_of(task)
     roots = [*([function] if function is not None else []), *code.methods_of(task)]
-    return [
-        Site(node, each.module, each)
-        for each in code.reached(roots)
-        for node in ast.walk(each.node)
-        if isinstance(node, ast.Call) and _is_retry(node, code, each)
-    ]
+    reached = set(code.reached(roots))
+    return [site for site in code.calls_named("retry") if site.within in reached and _is_retry(site, code)]
 
 
-def _is_retry(call: ast.Call, code: Code, within: Function) -> bool:
+def _is_retry(site: Site, code: Code) -> bool:
     """`self.retry(...)`, `task.retry(...)`; not the function of a library that is called so."""
-    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "retry"):
+    if not isinstance(site.call.func, ast.Attribute):
         return False
-    root = (code.dotted(call.func.value, within.module, within) or "").split(".", maxsplit=1)[0]
-    libraries = {_top(name) for name in within.module.imports.values()}
+    root = _top(code.dotted(site.call.func.value, site.module, site.within) or "")
+    libraries = {_top(name) for name in site.module.imports.values()}
     return root not in libraries or root == "celery" or root in map(_top, code.modules)
 
 

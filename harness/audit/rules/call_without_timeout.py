@@ -32,7 +32,7 @@ _HTTPX = frozenset(
 
 def check(subject: Subject) -> Iterator[Answer]:
     code = subject.code
-    calls = list(code.calls())
+    calls = code.calls
     has_default = any(code.dotted(each[0].func, *each[1:]) == "socket.setdefaulttimeout" for each in calls)
     for call, module, within in calls:
         name = code.dotted(call.func, module, within) or ""

@@ -11,7 +11,7 @@ def check(subject: Subject) -> Iterator[Answer]:
     own = {module.name for module in facts.modules}
     if any(receiver.module in own for receiver in facts.failure_receivers):
         return
-    link = next((each for each in subject.code.calls() if _has_link_error(each[0])), None)
+    link = next((each for each in subject.code.calls if _has_link_error(each[0])), None)
     for task in facts.tasks:
         if "on_failure" in task.overrides or "on_failure" in (task.request_overrides or ()):
             continue

@@ -7,9 +7,7 @@ def check(subject: Subject) -> Iterator[Answer]:
     known = {task.name for task in subject.facts.tasks}
     for entry in subject.facts.schedule:
         if entry.task not in known and not entry.task.startswith("celery."):
-            place = subject.code.place_of_setting(entry.name, subject.facts.module)
-            what = f"the schedule {entry.name!r} names {entry.task!r}, which no worker has"
-            yield Answer(what=what, about=f"schedule {entry.name}", at=place)
+            yield subject.schedule(entry.name, f"names {entry.task!r}, which no worker has")
 
 
 RULE = Rule(

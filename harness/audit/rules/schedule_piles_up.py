@@ -7,9 +7,7 @@ def check(subject: Subject) -> Iterator[Answer]:
     expiring = {task.name for task in subject.facts.tasks if task.options.get("expires")}
     for entry in subject.facts.schedule:
         if entry.expires is None and entry.task not in expiring and not entry.task.startswith("celery."):
-            place = subject.code.place_of_setting(entry.name, subject.facts.module)
-            what = f"the schedule {entry.name!r} sends messages that never expire ({entry.schedule})"
-            yield Answer(what=what, about=f"schedule {entry.name}", at=place)
+            yield subject.schedule(entry.name, f"sends messages that never expire ({entry.schedule})")
 
 
 RULE = Rule(

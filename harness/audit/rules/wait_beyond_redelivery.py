@@ -3,9 +3,9 @@ from collections.abc import Iterator
 
 from harness.audit.bounds import RETRIES_WITHOUT_BOUND, Bounds
 from harness.audit.broker import Redelivery, redelivery_of, untold
-from harness.audit.code import is_none, keyword
+from harness.audit.code import Site, is_none, keyword
 from harness.audit.finding import Answer, Rule, Severity, Subject
-from harness.audit.retrying import PUBLISHING, Site, autoretry_wait_seconds, retries_max, retrying
+from harness.audit.retrying import PUBLISHING, autoretry_wait_seconds, retries_max, retrying
 
 
 def check(subject: Subject) -> Iterator[Answer]:
@@ -27,7 +27,7 @@ def check(subject: Subject) -> Iterator[Answer]:
             yield from _judged(
                 subject, site, redelivery, Bounds(subject.code, min(retries_max(task), RETRIES_WITHOUT_BOUND))
             )
-    for call, module, within in subject.code.calls():
+    for call, module, within in subject.code.calls:
         if call not in tried and isinstance(call.func, ast.Attribute) and call.func.attr in PUBLISHING:
             yield from _judged(subject, Site(call, module, within), redelivery, Bounds(subject.code))
 
