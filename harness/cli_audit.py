@@ -75,19 +75,15 @@ def audit_command(
 
 
 def _audited(app: str, *, python: str, seconds: float, accepted: "dict[str, Accepted]") -> "Audit":
-    from harness.audit.code import Code
-    from harness.audit.judge import judge
-    from harness.audit.survey import found_python, survey
+    from harness.audit.make import make_audit
+    from harness.audit.survey import found_python
     from harness.report.visible import visible
     from harness.system import SubjectError
 
     try:
-        facts = survey(app, python=found_python(python), cwd=Path.cwd(), seconds=seconds)
+        return make_audit(app, python=found_python(python), cwd=Path.cwd(), seconds=seconds, accepted=accepted)
     except SubjectError as error:
         raise BadInputError(visible(str(error))) from error
-    if not facts.tasks:
-        raise BadInputError(f"{visible(app)} has no task of its own; is the module imported that has them?")
-    return judge(app, facts, Code(facts, Path.cwd()), accepted)
 
 
 def _write(path: Path, audit: "Audit", reason: str) -> int:

@@ -1,6 +1,7 @@
 """The source of a team's modules, read and never run: what is called where, and what calls what."""
 
 import ast
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -294,7 +295,8 @@ def _bases(facts: Facts) -> dict[tuple[str, str], tuple[Named, ...]]:
 def _tree(path: Path) -> ast.Module:
     if path.stat().st_size > FILE_BYTES_MAX:
         raise ValueError(f"it is larger than {FILE_BYTES_MAX >> 20} MiB")
-    return ast.parse(path.read_bytes())
+    with warnings.catch_warnings(action="ignore"):  # an escape that Python complains of is the team's business
+        return ast.parse(path.read_bytes())
 
 
 def _last_name(node: ast.AST) -> str:

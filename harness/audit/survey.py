@@ -12,7 +12,7 @@ import msgspec
 from harness.audit.facts import Facts
 from harness.runtimes.log_tail import last_line
 from harness.runtimes.subject import subject_environment
-from harness.session import Lane, open_session
+from harness.session import HarnessError, Lane, open_session
 from harness.system import SubjectError
 from harness.waiting import WaitedInVainError, wait_until
 
@@ -40,6 +40,8 @@ def survey(app: str, *, python: str, cwd: Path, seconds: float) -> Facts:
                 log=_LOG,
             )
             answer = _read(reading, lane, pid, within=seconds + PATIENCE_SECONDS)
+        except HarnessError as error:
+            raise SubjectError(str(error)) from error
         finally:
             os.close(reading)
         if answer is None:

@@ -3,7 +3,9 @@
 A mistake is planted by replacing a piece of the correct source. Nothing else may be found then.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 CELERY = """
@@ -303,10 +305,14 @@ PLANTED = (
 )
 
 
-def write(directory: Path, correct: str = "", wrong: str = "") -> Path:
-    """The application in a folder, with one mistake."""
+def write(directory: Path, replaced: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """The application in a folder, with pieces of it replaced; each is there just once."""
+    for piece in replaced:
+        assert sum(text.count(piece) for text in CORRECT.values()) == 1, piece
     for name, text in CORRECT.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace(correct, wrong) if correct else text)
+        for piece, other in replaced.items():
+            text = text.replace(piece, other)  # noqa: PLW2901 - one piece after the other
+        path.write_text(text)
     return directory

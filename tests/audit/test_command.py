@@ -1,6 +1,7 @@
 """`jobproof audit` as a person types it: what is printed, what is refused, and the exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -54,7 +55,7 @@ def test_a_finding_is_told_with_its_place_its_reason_and_its_fix(jobproof: Jobpr
 
 
 def test_what_cannot_be_decided_is_unknown_and_does_not_pass(jobproof: JobproofCommand, shop: Path) -> None:
-    planted.write(shop, "countdown=SETTINGS.base * 60", "countdown=unheard_of()")
+    planted.write(shop, {"countdown=SETTINGS.base * 60": "countdown=unheard_of()"})
     ran = jobproof("audit", APP, cwd=shop)
     assert ran.code == 3, ran.out
     assert "unknown wait-beyond-redelivery" in ran.out
@@ -112,14 +113,14 @@ def test_sarif_has_the_rules_and_each_finding_with_a_relative_place(jobproof: Jo
 
 def test_sarif_tells_what_is_undecided_accepted_and_gone(jobproof: JobproofCommand, shop: Path) -> None:
     jobproof("audit", APP, "--write-baseline", "baseline.json", "--reason", "we know", cwd=shop)
-    planted.write(shop, "countdown=SETTINGS.base * 60", "countdown=unheard_of()")
+    planted.write(shop, {"countdown=SETTINGS.base * 60": "countdown=unheard_of()"})
     ran = jobproof("audit", APP, "--format", "sarif", "--baseline", "baseline.json", cwd=shop)
 
     undecided, gone = sarif(ran.out)
     assert (undecided["kind"], undecided["level"], undecided["baselineState"]) == ("open", "none", "new")
     assert (gone["ruleId"], gone["baselineState"]) == ("prefetch-hoards", "absent")
 
-    planted.write(shop, "    worker_prefetch_multiplier=1,\n", "")
+    planted.write(shop, {"    worker_prefetch_multiplier=1,\n": ""})
     ran = jobproof("audit", APP, "--format", "sarif", "--baseline", "baseline.json", cwd=shop)
     (accepted,) = sarif(ran.out)
     assert accepted["baselineState"] == "unchanged"
@@ -148,7 +149,7 @@ def test_without_a_reason_nothing_is_accepted(jobproof: JobproofCommand, shop: P
 
 
 def test_a_baseline_survives_moved_lines_and_tells_what_is_gone(jobproof: JobproofCommand, shop: Path) -> None:
-    planted.write(shop, '"http://localhost/", timeout=3', '"http://localhost/"')
+    planted.write(shop, {'"http://localhost/", timeout=3': '"http://localhost/"'})
     jobproof("audit", APP, "--write-baseline", "baseline.json", "--reason", "legacy", cwd=shop)
     source = (shop / "shop" / "tasks.py").read_text()
     (shop / "shop" / "tasks.py").write_text("# a\n# b\n" + source.replace("def announce():", "# c\ndef announce():"))
@@ -169,9 +170,7 @@ def test_a_baseline_survives_moved_lines_and_tells_what_is_gone(jobproof: Jobpro
 
 def test_writing_a_baseline_again_keeps_its_reasons(jobproof: JobproofCommand, shop: Path) -> None:
     jobproof("audit", APP, "--write-baseline", "baseline.json", "--reason", "the first", cwd=shop)
-    planted.write(shop, "    worker_prefetch_multiplier=1,\n    task_queues=", "    task_queues=")
-    celery = (shop / "shop" / "celery.py").read_text().replace("result_expires=3600", "result_expires=None")
-    (shop / "shop" / "celery.py").write_text(celery)
+    planted.write(shop, {"    worker_prefetch_multiplier=1,\n": "", "result_expires=3600": "result_expires=None"})
     jobproof("audit", APP, "--write-baseline", "baseline.json", "--reason", "the second", cwd=shop)
     accepted = json.loads((shop / "baseline.json").read_text())["accepted"]
     assert {each["rule"]: each["reason"] for each in accepted} == {
@@ -240,6 +239,13 @@ def test_one_that_hangs_is_refused_in_time(jobproof: JobproofCommand, shop: Path
 def test_the_page_of_the_rules_is_the_catalogue(jobproof: JobproofCommand) -> None:
     printed = jobproof("list", "rules", "--format", "markdown").out
     assert printed == (ROOT / "docs" / "audit-rules.md").read_text(), "run `make rules`"
+
+
+def test_the_output_in_the_page_is_what_is_printed_today(jobproof: JobproofCommand) -> None:
+    (block,) = re.findall(r"```console\n(.*?)```", (ROOT / "docs" / "audit.md").read_text(), re.DOTALL)
+    shown = [line for line in block.splitlines() if line and not line.startswith(("$", "..."))]
+    assert shown
+    assert set(shown) <= set(jobproof("audit", "tests.subjects.pings.pings:app", PINGS_BROKER="").out.splitlines())
 
 
 def test_an_id_of_a_rule_is_told_of_on_one_of_the_pages() -> None:
