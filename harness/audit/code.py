@@ -39,6 +39,7 @@ class Module:
         self.numbers = facts.numbers
         self.imports = dict(_imports(tree, facts))
         self.functions: dict[str, Function] = {}
+        self.defined: dict[FunctionNode, Function] = {}  # all of them, where a name is used twice
         self.within: dict[ast.AST, Function] = {}  # of each node the function that it stands in, where there is one
         self._index(tree, "", "", None)
         self.bound = _bound(tree)
@@ -53,6 +54,7 @@ class Module:
             if isinstance(child, FunctionNode):
                 inner = Function(self, prefix + child.name, child, cls)
                 self.functions.setdefault(inner.name, inner)
+                self.defined[child] = inner
                 self._index(child, f"{inner.name}.<locals>.", "", inner)
             elif isinstance(child, ast.ClassDef):
                 self._index(child, f"{prefix}{child.name}.", f"{prefix}{child.name}", function)
@@ -70,6 +72,11 @@ class Function:
         self.cls = cls
         self.bound = _bound(node)
         self.below: tuple[Function, ...] | None = None  # what it calls and defines, once that was asked
+
+    @property
+    def line(self) -> int:
+        """As Python counts it: of the first decorator."""
+        return min([self.node.lineno, *(each.lineno for each in self.node.decorator_list)])
 
     @property
     def parameters(self) -> list[str]:
@@ -127,13 +134,13 @@ class Code:
 
     # --- what is where ---
 
-    def functions(self) -> Iterator["Function"]:
-        for module in self.modules.values():
-            yield from module.functions.values()
-
     def function_of(self, task: TaskFacts) -> Function | None:
         module = self.modules.get(task.module)
-        return module.functions.get(task.function) if module is not None else None
+        if module is None:
+            return None
+        named = [each for each in module.defined.values() if each.name == task.function]
+        # Two tasks may be functions of the same name; the live application tells the line.
+        return next((each for each in named if each.line == task.line), named[0] if named else None)
 
     def methods_of(self, task: TaskFacts) -> list[Function]:
         """The methods of the team's classes that a task inherits."""
@@ -149,11 +156,11 @@ class Code:
 
     def place_of_setting(self, name: str, home: str) -> Place:
         """Where a setting is made: as a keyword, an attribute, a key or a name; else where the application is made."""
-        wanted = {name, name.upper(), f"CELERY_{name.upper()}"}
+        upper = name.upper()  # in a Django project it has a prefix, which the team has chosen
         modules = sorted(self.modules.values(), key=lambda module: module.name != home)
         for module in modules:
             for node in ast.walk(module.tree):
-                if wanted & set(_names_set(node)):
+                if any(each in {name, upper} or each.endswith(f"_{upper}") for each in _names_set(node)):
                     return module.place(node)
         return self.place_of_app(home)
 

@@ -1,5 +1,6 @@
 """A subject that cannot be asked costs one clear line, a bounded time, and leaves nothing behind."""
 
+import ast
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from harness.audit.facts import Facts
 from harness.audit.survey import found_python, survey
 from harness.system import SubjectError
 from tests.audit.conftest import IMPORT_SECONDS_MAX
+from tests.conftest import ROOT
 
 TASK = "\n@app.task\ndef add(a, b=1, *rest, **more):\n    return a\n"
 APP = "from celery import Celery, shared_task\napp = Celery('shop', broker='redis://:hunter2@localhost')\n"
@@ -173,6 +175,11 @@ def test_a_python_is_found_by_path_by_name_and_by_its_environment(tmp_path: Path
     for wrong in ("/nowhere/python", str(tmp_path)):
         with pytest.raises(SubjectError, match=r"--python .*: there is no Python to start"):
             found_python(wrong)
+
+
+def test_what_is_run_in_the_subjects_python_may_meet_an_old_one() -> None:
+    source = (ROOT / "harness" / "systems" / "celery" / "surveyor.py").read_text()
+    ast.parse(source, feature_version=(3, 8))
 
 
 def test_a_python_without_celery_is_told_so(tmp_path: Path) -> None:

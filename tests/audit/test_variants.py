@@ -1,6 +1,6 @@
 """What is right or cannot be decided on another broker, with another base class, in another style."""
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import pytest
@@ -54,6 +54,13 @@ def keep(**kwargs): ...
 
 
 def announce():"""
+SAME_NAME = """app.register_task(Sweep())
+
+
+@app.task(base=Kept, name="shop.tasks.again")
+def announce():
+    total.delay("3").get()
+"""
 DEFAULT_TIMEOUT = """import smtplib
 import socket
 
@@ -68,7 +75,7 @@ class Variant(NamedTuple):
 
     means: str
     replaced: dict[str, str]
-    expected: Set[tuple[str, str]] = frozenset()
+    expected: AbstractSet[tuple[str, str]] = frozenset()
 
 
 VARIANTS = (
@@ -185,6 +192,11 @@ VARIANTS = (
     Variant(
         "a session that enqueues after it has committed",
         {ATOMIC: AFTER_COMMIT},
+    ),
+    Variant(
+        "a second function of the same name is a task, too",
+        {"app.register_task(Sweep())": SAME_NAME},
+        {("waits-for-result", FOUND)},
     ),
     Variant(
         "results are joined somewhere",

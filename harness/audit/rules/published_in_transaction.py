@@ -21,8 +21,7 @@ def check(subject: Subject) -> Iterator[Answer]:
                 for decorator in node.decorator_list:
                     if _opens(decorator, code, module, within):
                         text = ast.unparse(decorator)
-                        own = next(each for each in module.functions.values() if each.node is node)
-                        yield from _publishing(subject, node.body, module, own, text)
+                        yield from _publishing(subject, node.body, module, module.defined[node], text)
 
 
 def _in_block(
