@@ -1,6 +1,7 @@
 """The source of a team's modules, read and never run: what is called where, and what calls what."""
 
 import ast
+import sys
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -107,7 +108,10 @@ class Code:
         for each in facts.modules[:FILES_MAX]:
             try:
                 self.modules[each.name] = Module(each, self.shown(each.file, each.name), _tree(Path(each.file)))
-            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            except SyntaxError as error:
+                ours = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+                self.unread[each.name] = f"line {error.lineno} is none of {ours}, which jobproof runs on: {error.msg}"
+            except (OSError, ValueError, RecursionError, MemoryError) as error:
                 self.unread[each.name] = f"{type(error).__name__}: {error}"
         for each in facts.modules[FILES_MAX:]:
             self.unread[each.name] = f"more than {FILES_MAX} modules"

@@ -54,20 +54,22 @@ def _answers(rule: Rule, subject: Subject) -> Iterator[Answer]:
         yield Answer(what=what, about="the rule itself", at=place, unknown=True)
     unread = _unread(rule, subject)
     if unread:
+        shown = [f"{name} ({why})" for name, why in list(unread.items())[:_NAMED_MAX]]
         more = f" and {len(unread) - _NAMED_MAX} more" if len(unread) > _NAMED_MAX else ""
-        what = f"the source cannot be read of {', '.join(unread[:_NAMED_MAX])}{more}"
-        yield Answer(what=what, about="source", at=subject.code.place_of_app(subject.facts.module), unknown=True)
+        what = f"the source cannot be read of {', '.join(shown)}{more}"
+        place = subject.code.place_of_app(subject.facts.module)
+        # By name, so that one that has been accepted does not stand for the next.
+        yield Answer(what=what, about=f"source of {', '.join(unread)}", at=place, unknown=True)
 
 
-def _unread(rule: Rule, subject: Subject) -> list[str]:
+def _unread(rule: Rule, subject: Subject) -> dict[str, str]:
+    """What a rule would have to read and cannot, and why."""
     code = subject.code
-    found = [f"{name} ({why})" for name, why in sorted(code.unread.items())] if rule.reads else []
+    found = dict(sorted(code.unread.items())) if rule.reads else {}
     if rule.reads == "tasks":
-        found += [
-            task.name
-            for task in subject.facts.tasks
-            if task.own and code.function_of(task) is None and task.module not in code.unread
-        ]
+        for task in subject.facts.tasks:
+            if task.own and code.function_of(task) is None and task.module not in code.unread:
+                found[task.name] = "no such function stands in its module"
     return found
 
 

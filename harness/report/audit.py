@@ -43,8 +43,13 @@ def show(audit: Audit, *, code: ExitCode, baseline: str) -> None:
         soft_wrap=True,
     )
     new = [finding for finding in audit.findings if not finding.accepted]
-    for _, alike in groupby(new, key=lambda finding: (finding.rule, finding.kind)):
+    several = _of_several_rules(new)
+    alone = [finding for finding in new if _place(finding) not in several]
+    for _, alike in groupby(alone, key=lambda finding: (finding.rule, finding.kind)):
         _explain(out, list(alike))
+    for (what, file, line), rules in several.items():
+        out.print(Text("\nunknown", style="yellow").append(f" {', '.join(rules)}", style="bold"))
+        out.print(Text(f"  {visible(file, NAME_LENGTH_MAX)}:{line}  {visible(what)}"), soft_wrap=True)
     out.print()
     for finding in audit.findings:
         if finding.accepted:
@@ -58,6 +63,19 @@ def show(audit: Audit, *, code: ExitCode, baseline: str) -> None:
         )
     out.print(Text(summary(audit)))
     out.print(Text(f"exit code {int(code)}: {_MEANING[code]}"))
+
+
+def _place(finding: Finding) -> tuple[str, str, int]:
+    return finding.what, finding.file, finding.line
+
+
+def _of_several_rules(findings: list[Finding]) -> dict[tuple[str, str, int], list[str]]:
+    """What keeps several rules from deciding is told once."""
+    found: dict[tuple[str, str, int], list[str]] = {}
+    for finding in findings:
+        if finding.kind == "unknown":
+            found.setdefault(_place(finding), []).append(finding.rule)
+    return {place: rules for place, rules in found.items() if len(rules) > 1}
 
 
 def summary(audit: Audit) -> str:

@@ -58,6 +58,7 @@ from shop.settings import SETTINGS
 
 log = logging.getLogger(__name__)
 session = requests.Session()
+BROAD = (ValueError, Exception)
 
 
 class Kept(Task):
@@ -67,6 +68,12 @@ class Kept(Task):
 
     def on_failure(self, exc, task_id, args, kwargs, einfo):
         log.error("set aside: %s %s", task_id, args)
+
+    def before_start(self, task_id, args, kwargs):
+        try:
+            log.info("begins: %s", task_id)
+        except Exception:
+            pass
 
     def wait_seconds(self):
         return min(SETTINGS.base * 2**self.request.retries, 600) * random.uniform(0.5, 1.0)
@@ -193,6 +200,16 @@ RETRY = """    except SoftTimeLimitExceeded:
     except Exception as error:
         raise self.retry(exc=error, countdown=self.wait_seconds())
 """
+AROUND = """    def __call__(self, *args, **kwargs):
+        try:
+            return self.attempt(args, kwargs)
+        except BROAD:
+            return None
+
+    def attempt(self, args, kwargs):
+        return self.run(*args, **kwargs)
+
+"""
 SWALLOW = """    except Exception:
         log.exception("no")
 """
@@ -233,6 +250,7 @@ PLANTED = (
     Planted("soft-limit-swallowed", RETRY, SWALLOW, at="except Exception"),
     Planted("soft-limit-swallowed", "contextlib.suppress(OSError)", "contextlib.suppress(Exception)", at="suppress"),
     Planted("soft-limit-swallowed", MAIL_TRY, MAIL_TRY + "    except:\n        pass\n", at="except:"),
+    Planted("soft-limit-swallowed", "    def on_failure(", AROUND + "    def on_failure(", at="except BROAD"),
     Planted(
         "limit-beyond-redelivery",
         '"visibility_timeout": 900',

@@ -1,5 +1,6 @@
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from harness.audit.code import Code, Function, at_once
 from harness.audit.finding import Answer, Rule, Severity, Subject
@@ -10,22 +11,46 @@ _SOFT = "SoftTimeLimitExceeded"
 
 def check(subject: Subject) -> Iterator[Answer]:
     code = subject.code
-    roots = [
-        function
-        for task in subject.facts.tasks
-        if task.seconds("soft_time_limit") is not None and (function := code.function_of(task)) is not None
-    ]
-    for function in code.reached(roots):
-        for node in at_once(function.node.body):
-            if isinstance(node, ast.Try | ast.TryStar):
-                handler = _swallowing(node, code, function)
-                if handler is not None:
-                    caught = ast.unparse(handler.type) if handler.type is not None else "everything"
-                    yield _answer(function, handler, f"except {caught}")
-            elif isinstance(node, ast.With):
-                for item in node.items:
-                    if _suppresses(item.context_expr, code, function) and _calls(node.body):
-                        yield _answer(function, node, "suppress(Exception)")
+    limited = [task for task in subject.facts.tasks if task.seconds("soft_time_limit") is not None]
+    bodies = code.reached([function for task in limited if (function := code.function_of(task)) is not None])
+    for function in bodies:
+        yield from _handlers(function, code, lambda _: True)
+    # Of what a base class does before and after the body only what stands around it.
+    calls = [method for task in limited for method in code.methods_of(task) if method.node.name == "__call__"]
+    for function in code.reached(calls):
+        if function not in bodies:
+            yield from _handlers(function, code, partial(_runs_the_body, code=code, function=function))
+
+
+def _handlers(function: Function, code: Code, is_meant: Callable[[list[ast.stmt]], bool]) -> Iterator[Answer]:
+    for node in at_once(function.node.body):
+        if isinstance(node, ast.Try | ast.TryStar) and is_meant(node.body):
+            handler = _swallowing(node, code, function)
+            if handler is not None:
+                caught = ast.unparse(handler.type) if handler.type is not None else "everything"
+                yield _answer(function, handler, f"except {caught}")
+        elif isinstance(node, ast.With) and is_meant(node.body):
+            for item in node.items:
+                if _suppresses(item.context_expr, code, function) and _calls(node.body):
+                    yield _answer(function, node, "suppress(Exception)")
+
+
+def _runs_the_body(statements: list[ast.stmt], *, code: Code, function: Function) -> bool:
+    """Whether the task's own body runs in there: `self.run(...)`, `super().__call__(...)`, or what comes to it."""
+    calls = [node for node in at_once(statements) if isinstance(node, ast.Call)]
+    if any(_is_the_body(call, function) for call in calls):
+        return True
+    below = [called for call in calls if (called := code.called(call, function.module, function)) is not None]
+    return any(_is_the_body(site.call, each) for each in code.reached(below) for site in code.calls_in(each))
+
+
+def _is_the_body(call: ast.Call, function: Function) -> bool:
+    match call.func:
+        case ast.Attribute(value=ast.Name(id=owner), attr="run"):
+            return function.parameters[:1] == [owner]
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr="__call__"):
+            return True
+    return False
 
 
 def _answer(function: Function, node: ast.AST, text: str) -> Answer:
@@ -51,6 +76,8 @@ def _swallowing(node: ast.Try | ast.TryStar, code: Code, function: Function) -> 
 
 
 def _names(node: ast.expr | None, code: Code, function: Function) -> set[str]:
+    if isinstance(node, ast.Name):
+        node = next((each for each in [function.module.bound.get(node.id)] if isinstance(each, ast.Tuple)), node)
     elements = node.elts if isinstance(node, ast.Tuple) else [node] if node is not None else []
     return {(code.dotted(each, function.module, function) or "").rpartition(".")[2] for each in elements}
 
