@@ -7,17 +7,14 @@ gives them, or, if they are parameters, for what every caller passes.
 
 import ast
 import math
-import sys
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
-from harness.audit.code import DEPTH_MAX, Code, Function, Module, at_once
+from harness.audit.code import DEPTH_MAX, Code, Function, Module
+from harness.audit.intervals import ANYTHING, Interval, calculated, combined, drawn, hull
+from harness.audit.syntax import at_once, default_of
 
-Interval: TypeAlias = tuple[float, float]
-ANYTHING: Interval = (-math.inf, math.inf)
 STEPS_MAX = 5000  # of one question; code can be written that would take for ever to follow
 RETRIES_WITHOUT_BOUND = 1e9
-_LARGEST = sys.float_info.max
 _UNITS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "milliseconds": 1e-3}
 _TIMEDELTA = ("days", "seconds", "microseconds", "milliseconds", "minutes", "hours", "weeks")
 _NOW = ("now", "utcnow", "localtime", "nowfun", "today")
@@ -65,13 +62,13 @@ class Bounds:
                 low, high = of(operand)
                 return -high, -low
             case ast.BinOp(left=left, op=operator, right=right):
-                return _combined(operator, of(left), of(right))
+                return combined(operator, of(left), of(right))
             case ast.IfExp(body=body, orelse=orelse):
-                return _hull([of(body), of(orelse)])
+                return hull([of(body), of(orelse)])
             case ast.BoolOp(values=values):
-                return _hull([of(each) for each in values])
+                return hull([of(each) for each in values])
             case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Dict(values=elements):
-                return _hull([of(each) for each in elements])  # of a table that is looked up in: one of its values
+                return hull([of(each) for each in elements])  # of a table that is looked up in: one of its values
             case ast.Subscript(value=table):
                 return of(table)
             case ast.Attribute(attr="retries"):
@@ -131,9 +128,9 @@ class Bounds:
         if last in _NOW:
             return 0.0, 0.0
         if name.startswith(_CHANCE):
-            return _drawn(last, arguments)
+            return drawn(last, arguments)
         if name in _PLAIN:
-            return _calculated(last, arguments)
+            return calculated(last, arguments)
         function = self._code.called(call, module, within)
         if function is not None and depth < 2 * DEPTH_MAX:
             return self._returned(function, call, of, depth)
@@ -146,7 +143,7 @@ class Bounds:
         given = {name: of(value) for name, value in zip(names, call.args, strict=False)}
         given |= {each.arg: of(each.value) for each in call.keywords if each.arg}
         for name in function.parameters:
-            default = default_of(function, name)
+            default = default_of(function.node, name)
             known = ANYTHING if default is None else self._of(default, function.module, None, {}, depth + 1)
             given.setdefault(name, known)
         values = [
@@ -157,15 +154,15 @@ class Bounds:
         local = dict(given)
         for name, value in function.bound.items():
             local[name] = self._of(value, function.module, function, local, depth + 1)
-        return _hull([self._of(value, function.module, function, local, depth + 1) for value in values])
+        return hull([self._of(value, function.module, function, local, depth + 1) for value in values])
 
     def _passed(self, function: Function, name: str, depth: int) -> Interval:
         """What a parameter can be: the hull of what every caller that is seen passes."""
         found = []
         for call, module, within in self._code.calls_of(function) if depth < DEPTH_MAX else ():
-            value = passed(function, call, name)
+            value = function.passed(call, name)
             found.append(ANYTHING if value is None else self._of(value, module, within, {}, depth + 1))
-        return _hull(found)
+        return hull(found)
 
     # --- what it depends on ---
 
@@ -208,7 +205,7 @@ class Bounds:
         calls = self._code.calls_of(within)
         found: set[str] = set() if calls else {"unknown"}
         for call, caller, inside in calls:
-            value = passed(within, call, name)
+            value = within.passed(call, name)
             found |= {"unknown"} if value is None else self._depends(value, caller, inside, {}, depth + 1)
         return found
 
@@ -227,108 +224,10 @@ class Bounds:
             return {"unknown"}
         handed: dict[str, set[str]] = {}
         for name in function.parameters:
-            value = passed(function, call, name)
+            value = function.passed(call, name)
             handed[name] = {"unknown"} if value is None else self._depends(value, module, within, given, depth + 1)
         found: set[str] = set()
         for each in at_once(function.node.body):
             if isinstance(each, ast.Return) and each.value is not None:
                 found |= self._depends(each.value, function.module, function, handed, depth + 1)
         return found
-
-
-def passed(function: Function, call: ast.Call, name: str) -> ast.expr | None:
-    """What a call passes for a parameter, by keyword, by position or by default; None if it cannot be seen."""
-    for each in call.keywords:
-        if each.arg == name:
-            return each.value
-    names = function.parameters
-    if function.cls and isinstance(call.func, ast.Attribute):
-        names = names[1:]
-    if name in names and names.index(name) < len(call.args):
-        return call.args[names.index(name)]
-    return default_of(function, name)
-
-
-def default_of(function: Function, name: str) -> ast.expr | None:
-    arguments = function.node.args
-    plain = [each.arg for each in (*arguments.posonlyargs, *arguments.args)]
-    by_name: dict[str, ast.expr | None] = dict(zip(reversed(plain), reversed(arguments.defaults), strict=False))
-    by_name |= {each.arg: value for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)}
-    return by_name.get(name)
-
-
-def _hull(intervals: list[Interval]) -> Interval:
-    if not intervals:
-        return ANYTHING
-    return min(low for low, _ in intervals), max(high for _, high in intervals)
-
-
-def _combined(  # noqa: PLR0911 - one case for each operator, nothing else
-    operator: ast.operator, left: Interval, right: Interval
-) -> Interval:
-    match operator:
-        case ast.Add():
-            return left[0] + right[0], left[1] + right[1]
-        case ast.Sub():
-            return left[0] - right[1], left[1] - right[0]
-        case ast.Mult():
-            products = [_product(one, other) for one in left for other in right]
-            return min(products), max(products)
-        case ast.Div() | ast.FloorDiv() if right[0] > 0:
-            quotients = [one / other if math.isfinite(other) else 0.0 for one in left for other in right]
-            return min(quotients), max(quotients)
-        case ast.Pow() if left[0] >= 1:
-            return max(0.0, _power(left[0], right[0])), _power(left[1], right[1])
-        case ast.LShift() if left[0] >= 0:
-            return left[0], _product(left[1], _power(2.0, right[1]))
-        case ast.Mod() if right[0] > 0:
-            return 0.0, right[1]
-    return ANYTHING
-
-
-def _product(one: float, other: float) -> float:
-    return 0.0 if 0 in {one, other} else one * other if math.isinf(one) or math.isinf(other) else _finite(one * other)
-
-
-def _power(base: float, exponent: float) -> float:
-    if math.isinf(exponent):
-        return 0.0 if exponent < 0 else math.inf
-    try:
-        return _finite(base**exponent)
-    except OverflowError:
-        return _LARGEST
-
-
-def _finite(number: float) -> float:
-    """What is too large for a number is known to be large; only what is not known is infinite."""
-    return min(max(number, -_LARGEST), _LARGEST)
-
-
-def _calculated(name: str, arguments: list[Interval]) -> Interval:
-    if not arguments:
-        return ANYTHING
-    lows, highs = [low for low, _ in arguments], [high for _, high in arguments]
-    if name in {"min", "max"}:
-        chosen = min if name == "min" else max
-        return chosen(lows), chosen(highs)
-    match name:
-        case "pow":
-            return _combined(ast.Pow(), arguments[0], arguments[-1])
-        case "abs":
-            return 0.0, max(abs(lows[0]), abs(highs[0]))
-        case "ceil" | "round":
-            return lows[0] - 1, highs[0] + 1
-    return arguments[0]
-
-
-def _drawn(name: str, arguments: list[Interval]) -> Interval:
-    match name, len(arguments):
-        case (("uniform" | "randint" | "triangular"), count) if count > 1:
-            return _hull(arguments)
-        case (("randrange" | "randbelow"), count) if count:
-            return 0.0, arguments[-1 if count == 1 else 1][1]
-        case "random", _:
-            return 0.0, 1.0
-        case "choice", 1:
-            return arguments[0]
-    return ANYTHING

@@ -4,20 +4,18 @@ import ast
 import sys
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from harness.audit.facts import Facts, ModuleFacts, Named, TaskFacts
+from harness.audit.syntax import FunctionNode, bound_in, default_of, imports_of, last_name, names_set
 
 FILE_BYTES_MAX = 1 << 20
 FILES_MAX = 2000
 DEPTH_MAX = 6
-
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -38,12 +36,12 @@ class Module:
         self.shown = shown
         self.tree = tree
         self.numbers = facts.numbers
-        self.imports = dict(_imports(tree, facts))
+        self.imports = dict(imports_of(tree, facts))
         self.functions: dict[str, Function] = {}
         self.defined: dict[FunctionNode, Function] = {}  # all of them, where a name is used twice
         self.within: dict[ast.AST, Function] = {}  # of each node the function that it stands in, where there is one
         self._index(tree, "", "", None)
-        self.bound = _bound(tree)
+        self.bound = bound_in(tree)
 
     def place(self, node: ast.AST) -> Place:
         return Place(file=self.shown, line=getattr(node, "lineno", 1))
@@ -71,7 +69,7 @@ class Function:
         self.name = name
         self.node = node
         self.cls = cls
-        self.bound = _bound(node)
+        self.bound = bound_in(node)
         self.below: tuple[Function, ...] | None = None  # what it calls and defines, once that was asked
 
     @property
@@ -83,6 +81,16 @@ class Function:
     def parameters(self) -> list[str]:
         arguments = self.node.args
         return [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+
+    def passed(self, call: ast.Call, name: str) -> ast.expr | None:
+        """What a call passes for a parameter, by keyword, by position or by default; None if it cannot be seen."""
+        for each in call.keywords:
+            if each.arg == name:
+                return each.value
+        names = self.parameters[1:] if self.cls and isinstance(call.func, ast.Attribute) else self.parameters
+        if name in names and names.index(name) < len(call.args):
+            return call.args[names.index(name)]
+        return default_of(self.node, name)
 
     def __str__(self) -> str:
         return f"{self.module.name}.{self.name}"
@@ -124,7 +132,7 @@ class Code:
         self._calls_by_name: dict[str, list[Site]] = defaultdict(list)
         self._calls_in: dict[Function | None, list[Site]] = defaultdict(list)
         for site in self.calls:
-            self._calls_by_name[_last_name(site.call.func)].append(site)
+            self._calls_by_name[last_name(site.call.func)].append(site)
             self._calls_in[site.within].append(site)
 
     def shown(self, file: str, module: str = "") -> str:
@@ -164,7 +172,7 @@ class Code:
         modules = sorted(self.modules.values(), key=lambda module: module.name != home)
         for module in modules:
             for node in ast.walk(module.tree):
-                if any(each in {name, upper} or each.endswith(f"_{upper}") for each in _names_set(node)):
+                if any(each in {name, upper} or each.endswith(f"_{upper}") for each in names_set(node)):
                     return module.place(node)
         return self.place_of_app(home)
 
@@ -271,29 +279,6 @@ class Code:
         return function.below
 
 
-def at_once(nodes: Sequence[ast.AST], stop: Callable[[ast.AST], bool] = lambda _: False) -> Iterator[ast.AST]:
-    """The nodes and all below them that run when they do: not the bodies of functions that are only defined there."""
-    for node in nodes:
-        if stop(node):
-            continue
-        yield node
-        if not isinstance(node, _SCOPES):
-            yield from at_once(list(ast.iter_child_nodes(node)), stop)
-
-
-def keyword(call: ast.Call, name: str) -> ast.expr | None:
-    return next((each.value for each in call.keywords if each.arg == name), None)
-
-
-def has_splat(call: ast.Call) -> bool:
-    """Whether arguments come from a mapping or a sequence, so that not all of them can be seen."""
-    return any(each.arg is None for each in call.keywords) or any(isinstance(each, ast.Starred) for each in call.args)
-
-
-def is_none(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
 def _bases(facts: Facts) -> dict[tuple[str, str], tuple[Named, ...]]:
     """Of each class of the team's that a task is or inherits, and of each task's function, the classes above it."""
     found = {(task.module, task.function): task.bases for task in facts.tasks}
@@ -308,60 +293,3 @@ def _tree(path: Path) -> ast.Module:
         raise ValueError(f"it is larger than {FILE_BYTES_MAX >> 20} MiB")
     with warnings.catch_warnings(action="ignore"):  # an escape that Python complains of is the team's business
         return ast.parse(path.read_bytes())
-
-
-def _last_name(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-
-
-def _imports(tree: ast.Module, facts: ModuleFacts) -> Iterator[tuple[str, str]]:
-    is_package = Path(facts.file).name == "__init__.py"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
-        elif isinstance(node, ast.ImportFrom):
-            parts = facts.name.split(".")
-            above = parts[: len(parts) - node.level + is_package] if node.level else []
-            base = ".".join([*above, node.module] if node.module else above)
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{base}.{alias.name}"
-
-
-def _bound(scope: ast.AST) -> dict[str, ast.AST]:
-    """The names that a scope binds once, to what; one that is bound twice may be either, and is left out."""
-    found: dict[str, ast.AST] = {}
-    twice: set[str] = set()
-
-    def bind(target: ast.AST | None, value: ast.AST | None) -> None:
-        if isinstance(target, ast.Name) and value is not None:
-            if target.id in found:
-                twice.add(target.id)
-            found[target.id] = value
-
-    for node in at_once(list(ast.iter_child_nodes(scope))):
-        match node:
-            case ast.Assign(targets=[target], value=value):
-                bind(target, value)
-            case ast.AnnAssign(target=target, value=value):
-                bind(target, value)
-            case ast.NamedExpr(target=target, value=value):
-                bind(target, value)
-            case ast.AugAssign(target=ast.Name(id=name)):
-                twice.add(name)
-            case ast.withitem(optional_vars=target):
-                bind(target, node)
-    return {name: value for name, value in found.items() if name not in twice}
-
-
-def _names_set(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.keyword(arg=str(name)):
-            yield name
-        case ast.Assign(targets=targets):
-            for target in targets:
-                yield _last_name(target)
-        case ast.AnnAssign(target=target):
-            yield _last_name(target)
-        case ast.Constant(value=str(name)):
-            yield name

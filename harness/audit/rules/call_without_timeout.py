@@ -1,8 +1,8 @@
 import ast
 from collections.abc import Iterator
 
-from harness.audit.code import has_splat, is_none, keyword
 from harness.audit.finding import Answer, Rule, Severity, Subject
+from harness.audit.syntax import has_splat, is_none, keyword
 
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
 _SESSIONS = ("requests.Session()", "requests.session()", "requests.sessions.Session()")

@@ -1,8 +1,8 @@
 import ast
 from collections.abc import Iterator
 
-from harness.audit.code import at_once
 from harness.audit.finding import Answer, Rule, Severity, Subject
+from harness.audit.syntax import at_once
 
 _CONNECTING = frozenset(
     {

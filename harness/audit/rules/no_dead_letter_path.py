@@ -2,8 +2,8 @@ import ast
 from collections.abc import Iterator
 
 from harness.audit.broker import has_dead_letter_exchange
-from harness.audit.code import keyword
 from harness.audit.finding import Answer, Rule, Severity, Subject
+from harness.audit.syntax import keyword
 
 
 def check(subject: Subject) -> Iterator[Answer]:

@@ -1,8 +1,9 @@
 import ast
 from collections.abc import Iterator
 
-from harness.audit.code import Code, Function, Module, at_once
+from harness.audit.code import Code, Function, Module
 from harness.audit.finding import Answer, Rule, Severity, Subject
+from harness.audit.syntax import at_once
 
 _PUBLISHING = frozenset({"delay", "apply_async", "send_task"})
 _OPENING = (".atomic()", ".begin()", ".begin_nested()", ".transaction()", ".atomic")

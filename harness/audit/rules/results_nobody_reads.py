@@ -1,8 +1,8 @@
 import ast
 from collections.abc import Iterator
 
-from harness.audit.code import at_once
 from harness.audit.finding import Answer, Rule, Severity, Subject
+from harness.audit.syntax import at_once
 
 _JOINING = ("celery.group", "celery.chord", "celery.chain", "celery.chunks", "celery.result.", "celery.canvas.")
 _READING = frozenset({"get", "ready", "successful", "failed", "state", "status", "wait", "result", "join"})

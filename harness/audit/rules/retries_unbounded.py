@@ -1,9 +1,9 @@
 import math
 from collections.abc import Iterator
 
-from harness.audit.code import is_none, keyword
 from harness.audit.finding import Answer, Rule, Severity, Subject
 from harness.audit.retrying import retries_max, retrying
+from harness.audit.syntax import is_none, keyword
 
 
 def check(subject: Subject) -> Iterator[Answer]:

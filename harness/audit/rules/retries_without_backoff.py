@@ -2,9 +2,9 @@ import ast
 from collections.abc import Iterator
 
 from harness.audit.bounds import Bounds
-from harness.audit.code import has_splat, is_none, keyword
 from harness.audit.finding import Answer, Rule, Severity, Subject
 from harness.audit.retrying import retrying
+from harness.audit.syntax import has_splat, is_none, keyword
 
 
 def check(subject: Subject) -> Iterator[Answer]:

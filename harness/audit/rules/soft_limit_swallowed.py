@@ -2,8 +2,9 @@ import ast
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from harness.audit.code import Code, Function, at_once
+from harness.audit.code import Code, Function
 from harness.audit.finding import Answer, Rule, Severity, Subject
+from harness.audit.syntax import at_once
 
 _BROAD = frozenset({"Exception", "BaseException"})
 _SOFT = "SoftTimeLimitExceeded"

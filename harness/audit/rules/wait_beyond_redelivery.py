@@ -3,9 +3,10 @@ from collections.abc import Iterator
 
 from harness.audit.bounds import RETRIES_WITHOUT_BOUND, Bounds
 from harness.audit.broker import Redelivery, redelivery_of, untold
-from harness.audit.code import Site, is_none, keyword
+from harness.audit.code import Site
 from harness.audit.finding import Answer, Rule, Severity, Subject
 from harness.audit.retrying import PUBLISHING, autoretry_wait_seconds, retries_max, retrying
+from harness.audit.syntax import is_none, keyword
 
 
 def check(subject: Subject) -> Iterator[Answer]:
