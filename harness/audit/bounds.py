@@ -71,25 +71,24 @@ class Bounds:
                 return hull([of(each) for each in elements])  # of a table that is looked up in: one of its values
             case ast.Subscript(value=table):
                 return of(table)
-            case ast.Attribute(attr="retries"):
+            case ast.Attribute(value=ast.Attribute(attr="request") | ast.Name(id="request"), attr="retries"):
                 return 0.0, self._retries_max
             case ast.Name(id=name) if name in given:
                 return given[name]
             case ast.Name() | ast.Attribute():
-                return self._named(node, module, within, given, depth)
+                return self._named(node, module, within, depth)
             case ast.Call():
                 return self._called(node, module, within, of, depth)
         return ANYTHING
 
-    def _named(
-        self, node: ast.Name | ast.Attribute, module: Module, within: Function | None, given: object, depth: int
-    ) -> Interval:
-        del given
+    def _named(self, node: ast.Name | ast.Attribute, module: Module, within: Function | None, depth: int) -> Interval:
         if isinstance(node, ast.Name) and within is not None:
             if node.id in within.bound:
                 return self._of(within.bound[node.id], module, within, {}, depth + 1)
             if node.id in within.parameters:
                 return self._passed(within, node.id, depth)
+            if node.id in within.stored:
+                return ANYTHING
         number = self._number(ast.unparse(node), module)
         if number is not None:
             return number, number
@@ -182,7 +181,7 @@ class Bounds:
         called = {each.func for each in ast.walk(node) if isinstance(each, ast.Call)}
         for each in ast.walk(node):
             match each:
-                case ast.Attribute(attr="retries"):
+                case ast.Attribute(value=ast.Attribute(attr="request") | ast.Name(id="request"), attr="retries"):
                     found.add("attempt")
                 case ast.Attribute() if each not in owners | called and within is not None:
                     first = ast.unparse(each).split(".", maxsplit=1)[0]
@@ -201,7 +200,7 @@ class Bounds:
         if name in within.bound:
             return self._depends(within.bound[name], module, within, given, depth + 1)
         if name not in within.parameters:
-            return set()
+            return {"unknown"} if name in within.stored else set()
         calls = self._code.calls_of(within)
         found: set[str] = set() if calls else {"unknown"}
         for call, caller, inside in calls:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from harness.audit.facts import Facts, ModuleFacts, Named, TaskFacts
-from harness.audit.syntax import FunctionNode, bound_in, default_of, imports_of, last_name, names_set
+from harness.audit.syntax import FunctionNode, at_once, bound_in, default_of, imports_of, last_name, names_set
 
 FILE_BYTES_MAX = 1 << 20
 FILES_MAX = 2000
@@ -70,6 +70,10 @@ class Function:
         self.node = node
         self.cls = cls
         self.bound = bound_in(node)
+        # What is bound in it at all, if only by a loop: such a name is not the module's.
+        self.stored = {
+            each.id for each in at_once(node.body) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+        }
         self.below: tuple[Function, ...] | None = None  # what it calls and defines, once that was asked
 
     @property

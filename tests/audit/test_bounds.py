@@ -14,6 +14,7 @@ import random
 from datetime import datetime, timedelta
 from waits.numbers import LIMIT, settings
 
+again = 3
 DELAYS = (1, 5, 25)
 TABLE = {"slow": 90, "fast": 3}
 
@@ -46,6 +47,8 @@ class Job:
 
     def run(self):
         delay = 7
+        for again in (1, 2):
+            pass
         return WAIT
 """
 
@@ -70,7 +73,7 @@ def bounds(tmp_path: Path, expression: str, retries_max: float, name: str) -> tu
             ModuleFacts(
                 name="waits.numbers",
                 file=str(tmp_path / "numbers.py"),
-                numbers={"LIMIT": 40.0, "settings.BASE": 3.0},
+                numbers={"LIMIT": 40.0, "settings.BASE": 3.0, "settings.retries": 8.0},
             ),
         ),
     )
@@ -94,6 +97,8 @@ def bounds(tmp_path: Path, expression: str, retries_max: float, name: str) -> tu
         ("60 * 60 - 10", 3590, set()),
         ("delay", 7, set()),
         ("LIMIT", 40, set()),
+        ("again", None, {"unknown"}),
+        ("settings.retries", 8, set()),
         ("settings.BASE * 2", 6, set()),
         ("DELAYS[self.request.retries]", 25, {"attempt"}),
         ("TABLE['slow']", 90, set()),
