@@ -3,7 +3,6 @@
 import difflib
 import os
 import random
-import re
 import secrets
 import sys
 import time
@@ -19,6 +18,8 @@ import msgspec
 from harness import __version__
 from harness.bad_input import BadInputError
 from harness.boundaries.rules import Side
+from harness.cli_audit import audit_command
+from harness.cli_types import Seconds
 from harness.contract import Contract, ContractError, PlantedBug
 from harness.exit_codes import ExitCode, exit_code
 from harness.system import Target
@@ -35,7 +36,6 @@ _WORST_FIRST = (
     ExitCode.UNKNOWN,
     ExitCode.HELD,
 )
-BUDGET_SECONDS_MAX = 3600
 EXPLORE_JSON = "explore.json"
 
 
@@ -47,6 +47,9 @@ def cli() -> None:
     Exit codes: 0 every guarantee held, 1 one was violated, 2 bad arguments, contract or configuration,
     3 could not be judged, 4 the harness itself failed, 130 interrupted.
     """
+
+
+cli.add_command(audit_command)
 
 
 class WholeNumber(click.ParamType[int]):
@@ -167,19 +170,6 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
         return tuple(value for value in names if str(value) in words)  # type: ignore[attr-defined]
 
     return chosen
-
-
-class Seconds(click.ParamType[float]):
-    """A time such as 60s or 2m."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m)?", str(value))
-        seconds = float(found[1]) * (60 if found[2] == "m" else 1) if found else 0.0
-        if not 1 <= seconds <= BUDGET_SECONDS_MAX:
-            self.fail(f"{value!r} is not a time from 1s to {BUDGET_SECONDS_MAX // 60}m", param, ctx)
-        return seconds
 
 
 @cli.command("explore")
@@ -322,7 +312,7 @@ def check_command(directory: Path, format_: str) -> int:
 
 
 @cli.command("list")
-@click.argument("what", type=click.Choice(["scenarios", "guarantees", "faults", "bugs"]))
+@click.argument("what", type=click.Choice(["scenarios", "guarantees", "faults", "bugs", "rules"]))
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Whose planted bugs to list.")
 @click.option(
     "--format",
@@ -330,18 +320,23 @@ def check_command(directory: Path, format_: str) -> int:
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
-    help="For the output; markdown is for bugs: which guarantee finds which, in which scenario.",
+    help="For the output; markdown is for bugs (which guarantee finds which, in which scenario) and rules.",
 )
 def list_command(what: str, contract_file: Path | None, format_: str) -> int:
-    """List what there is to run, to judge by, to hurt with, or to plant."""
+    """List what there is to run, to judge by, to hurt with, to plant, or to ask in an audit."""
     rows = _rows(what, contract_file)
     if format_ == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
     elif format_ == "markdown":
-        from harness.report import matrix
+        from harness.report import audit, matrix
 
+        if what == "rules":
+            from harness.audit.rules import CATALOGUE
+
+            click.echo(audit.rules_page(CATALOGUE), nl=False)
+            return ExitCode.HELD
         if what != "bugs":
-            raise BadInputError(f"--format markdown is for bugs, not for {what}")
+            raise BadInputError(f"--format markdown is for bugs and rules, not for {what}")
         path = contract_file if contract_file is not None else reference_contract()
         click.echo(matrix.render(compiled(path)), nl=False)
     else:
@@ -501,6 +496,13 @@ def _rows(what: str, contract_file: Path | None) -> list[dict[str, Any]]:
         from harness.faults import CATALOGUE as FAULTS
 
         return [{"name": str(fault.__struct_config__.tag), "story": fault.summary} for fault in FAULTS]
+    if what == "rules":
+        from harness.audit.rules import CATALOGUE as RULES
+
+        return [
+            {"name": rule.name, "story": rule.asks, "severity": rule.severity, "covers": rule.failure_modes}
+            for rule in RULES
+        ]
     contract = compiled(contract_file if contract_file is not None else reference_contract())
     return [_bug_row(bug) for bug in contract.planted_bugs]
 

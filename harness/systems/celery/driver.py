@@ -22,6 +22,7 @@ from harness.events import (
     RedeliveryForced,
 )
 from harness.poison import PoisonKind
+from harness.runtimes.log_tail import last_line
 from harness.services.broker import Broker
 from harness.session import Lane
 from harness.store import HARNESS, Recorder
@@ -97,7 +98,7 @@ class CeleryDriver(RedisDriver[Tap]):
                 with suppress(TimeoutError):
                     return listener.accept()[0]
                 if status := self.lane.exit_of(pid):
-                    raise SubjectError(f"the subject's Python ({python}) ended with {status}: {_last_line(log)}")
+                    raise SubjectError(f"the subject's Python ({python}) ended with {status}: {last_line(log)}")
                 return None
 
             try:
@@ -110,7 +111,7 @@ class CeleryDriver(RedisDriver[Tap]):
         except OSError as error:
             raise SubjectError(
                 f"{self.contract.app!r} did not import within {IMPORT_SECONDS_MAX:g} s, or its process ended: "
-                f"{_last_line(log)}"
+                f"{last_line(log)}"
             ) from error
         if "error" in hello:
             raise SubjectError(f"{self.contract.app!r} does not import: {hello['error']}")
@@ -429,12 +430,3 @@ def _alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def _last_line(log: Path) -> str:
-    """The last thing a process said, for an error of one line."""
-    try:
-        lines = log.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
-    return lines[-1].strip() if lines else "it printed nothing"
