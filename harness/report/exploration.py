@@ -69,6 +69,7 @@ def facts(found: Exploration) -> list[str]:
         f"Workers were stopped by {found.interception}; it cannot see: {'; '.join(found.cannot_see)}.",
         *found.notes,
     ]
+    told += [f"not covered: {each.name}: {each.because}" for each in found.not_covered]
     if found.clean.unstable:
         told.append(f"Not the same in every clean run, so not tried: {', '.join(found.clean.unstable)}.")
     return told

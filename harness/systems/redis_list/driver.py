@@ -17,7 +17,9 @@ from harness.services.broker import Broker
 from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
+from harness.systems.exploring import Meaning
 from harness.systems.redis_driver import RedisDriver, connections_to
+from harness.systems.redis_list.exploring import EXPLORING, meaning_of
 from harness.systems.redis_list.tap import ListTap
 from harness.systems.tracked import DELIVERED, QUEUED
 
@@ -149,6 +151,28 @@ class ListDriver(RedisDriver[ListTap]):
     def start_broker(self) -> None:
         self.tap.broker_restarted()
         super().start_broker()
+
+    # --- one job after another, on one deployed system ---
+
+    exploring = EXPLORING
+
+    def meaning_of(self, sent: str) -> Meaning:
+        self.monitor.sync()  # a message has been moved to a list before it is removed from there
+        return meaning_of(sent, queues=self._queues, own=self.tap.own())
+
+    def redelivery_seconds_max(self, settings: Mapping[str, Any]) -> float:
+        """A list gives nothing back: there is nothing to wait for beyond what the contract allows a worker."""
+        del settings
+        return 0.0
+
+    def bury(self) -> None:
+        """Once every worker is dead: what they had taken for good, or been given unseen, is no more."""
+        self.monitor.sync()
+        for client in self.tap.busy():
+            self.tap.part(client)
+        for tag, entry in self.tap.pending().items():
+            if self._has_left(entry):
+                self.tap.vanish(tag)
 
     # --- drained ---
 
