@@ -414,7 +414,7 @@ class Supervisor:
         with processes.duplicate_socket(call.pid, call.arguments[0] & 0xFFFFFFFF) as link:
             if not listener.is_valid(call):
                 raise ProcessLookupError("the sender had gone before the message was sent")
-            unread = sockets.bytes_unread(link)
+            heard = sockets.bytes_heard(link)
             sent = 0
             deadline = time.monotonic() + SEND_SECONDS_MAX
             while sent < len(payload):
@@ -424,16 +424,10 @@ class Supervisor:
                     if not sockets.ready(link, select.POLLOUT, deadline):
                         raise TimeoutError(f"the peer took {sent} of {len(payload)} bytes") from error
             deadline = time.monotonic() + REPLY_SECONDS_MAX
-            replied = sockets.ready(link, select.POLLIN | select.POLLRDHUP, deadline)
-            # What was there unread before is not the answer: wait until there is more.
-            while (
-                replied
-                and sockets.bytes_unread(link) == unread
-                and not sockets.hung_up(link)
-                and time.monotonic() < deadline
-            ):
+            # What came before is not the answer, and what does may be read at once by another thread of the process.
+            while sockets.bytes_heard(link) <= heard and not sockets.hung_up(link) and time.monotonic() < deadline:
                 threading.Event().wait(POLL_SECONDS)
-            return msgspec.structs.replace(struck, sent=sent, replied=sockets.bytes_unread(link) > unread)
+            return msgspec.structs.replace(struck, sent=sent, replied=sockets.bytes_heard(link) > heard)
 
     def _act(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, struck: Struck) -> Struck:
         match rule.action:
