@@ -38,7 +38,9 @@ def _bytes_acknowledged(link: socket.socket) -> int:
 
 
 def _counted(link: socket.socket, offset: int) -> int:
-    return int(_COUNT.unpack_from(link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + _COUNT.size), offset)[0])
+    return int(
+        _COUNT.unpack_from(link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + _COUNT.size), offset)[0]
+    )
 
 
 def bytes_unread(link: socket.socket) -> int:

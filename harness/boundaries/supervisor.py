@@ -112,6 +112,7 @@ class Supervisor:
         self._changed = threading.Condition()  # guards what follows
         self._rules: dict[str, Rule] = {}
         self._struck: dict[str, Struck] = {}
+        self._doomed: dict[int, list[tuple[Listener, Call]]] = {}  # process -> what its other threads were to send
         self._mains: set[int] = set()
         self._occurrences: Counter[tuple[Process, str, str]] = Counter()
         self._unnamed: Counter[int] = Counter()  # by thread, since its latest boundary
@@ -279,6 +280,8 @@ class Supervisor:
         self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, payload: bytes
     ) -> bool:
         """Write down what begins and ends with this call, and strike if that is armed."""
+        if begun is not None and self._is_doomed(listener, call, begun):
+            return False
         rule = None
         if finished is not None:
             finished = msgspec.structs.replace(finished, at=self.log.now(), part=Part.END, pid=call.pid)
@@ -292,8 +295,19 @@ class Supervisor:
             finished = begun
         if rule is None or finished is None:
             return True
+        if _kills_sender(rule, finished):
+            with self._changed:
+                self._doomed[finished.tgid] = []
         threading.Thread(target=self._strike, args=(listener, call, rule, finished, payload), daemon=True).start()
         return False
+
+    def _is_doomed(self, listener: Listener, call: Call, boundary: Boundary) -> bool:
+        """Whether its process is being killed: another of its threads may have read the answer, and would go on."""
+        with self._changed:
+            held = self._doomed.get(boundary.tgid)
+            if held is not None:
+                held.append((listener, call))
+            return held is not None
 
     def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
         if inode in self._connections:
@@ -403,6 +417,10 @@ class Supervisor:
                 listener.say_sent(call, 1)
             else:
                 listener.say_sent(call, struck.sent)
+        with self._changed:
+            held = self._doomed.pop(boundary.tgid, [])
+        for its_listener, its_call in held:  # which goes nowhere, if all went well
+            its_listener.let_pass(its_call)
         struck = msgspec.structs.replace(struck, at=self.log.now())
         self.log.write(struck)
         with self._changed:
@@ -457,6 +475,12 @@ class Supervisor:
         if not main:
             raise ProcessLookupError(f"process {sender} has no main process")
         return [main] if whom is Whom.MAIN else [main, *processes.descendants(main)]
+
+
+def _kills_sender(rule: Rule, boundary: Boundary) -> bool:
+    if not isinstance(rule.action, Kill):
+        return False
+    return rule.action.whom is not Whom.MAIN or boundary.process is Process.MAIN
 
 
 class _ControlHandler(socketserver.StreamRequestHandler):
