@@ -348,7 +348,7 @@ class Explorer:
                 if self._is_over() and tried:
                     break
                 again, because = self._once(stage, point, number, found, baseline, fresh=True)
-                if again is None or because:
+                if again is None or because or worst(again.verdicts) is Status.UNKNOWN:
                     continue
                 tried += 1
                 if worst(again.verdicts) is Status.VIOLATED:
@@ -357,7 +357,7 @@ class Explorer:
         because = next((verdict.because for verdict in trial.verdicts if verdict.status is status), "")
         told: Outcome = outcome(status)
         if status is Status.VIOLATED and not failed:
-            told, because = "unknown", f"it failed once, and not again on {tried} fresh workers: {because}"
+            told, because = "unknown", f"it failed once, and not again in {tried} trials on fresh workers: {because}"
         story: tuple[str, ...] = ()
         if told != "held":
             write_out(trial.performed.history, self.directory)

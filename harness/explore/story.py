@@ -35,6 +35,8 @@ def story_of(
         told.append(f"Came afterwards: {', '.join(later) or 'nothing'}.")
     violated = [verdict for verdict in verdicts if verdict.status is Status.VIOLATED]
     told += [f"{verdict.guarantee}: {verdict.because}." for verdict in violated]
+    if not violated:
+        told += [f"{each.guarantee}: {each.because}." for each in verdicts if each.status is Status.UNKNOWN][:1]
     known = {**_ADVICE, **exploring.advice}
     told += [known[verdict.guarantee] for verdict in violated if verdict.guarantee in known][:1]
     if violated and point.kind is Kind.BROKER:

@@ -123,7 +123,7 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     for point in worst_first(found):
         head = Text(f"\n{visible(point.name)} ", style="bold")
         head.append(point.fate.upper(), style=STYLE[point.outcome])
-        if point.tried:
+        if point.failed:
             head.append(f" {point.failed} of {point.tried} on fresh workers")
         if point.of_the_broker:
             head.append(" (a finding about the broker, outside of the job's number)")
@@ -167,7 +167,7 @@ def markdown(found: Exploration) -> str:
         lines += [f"## {point.fate.upper()}: {escaped(point.name)}", ""]
         if point.of_the_broker:
             lines += ["A finding about the broker, outside of the job's number.", ""]
-        if point.tried:
+        if point.failed:
             lines += [f"{point.failed} of {point.tried} on fresh workers.", ""]
         lines += [f"* {sentence(line)}" for line in point.story or (point.because,)]
         lines += ["", "Repeat it with", "", *command(point.replay), ""]

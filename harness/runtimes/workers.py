@@ -118,7 +118,7 @@ class LocalWorkers:
         try:
             wait_until(ready, within=READY_SECONDS_MAX, or_else=f"worker {name!r} was not ready")
         except WaitedInVainError as error:
-            raise SubjectError(f"{error}: {tail(log)}") from error
+            raise SubjectError(f"{error} ({self.driver.ready_once}): {tail(log)}") from error
 
     # --- deaths ---
 

@@ -23,6 +23,7 @@ class Driver(Messages, Protocol):
     """
 
     jobs: dict[JobId, EnqueueCalled]
+    ready_once: str  # how a worker that was started shows that it takes messages, in words
 
     # --- start ---
 

@@ -206,14 +206,14 @@ class RedisDriver(Generic[T]):
     def _is_listed(self, queue: str, raw: bytes) -> bool:
         return raw in self.broker.client.lrange(queue, 0, -1)
 
-    def _once_still(self, picture: object, words: str) -> str:
+    def _once_still(self, picture: object, words: str, *, seconds: float = VANISHED_SECONDS) -> str:
         """`words` until the picture has not changed for long enough to be final."""
         before, since = self._still
         now = self.recorder.now()
         if picture != before:
             self._still = (picture, now)
             return words
-        return "" if now - since >= VANISHED_SECONDS else words
+        return "" if now - since >= seconds else words
 
     # --- connections ---
 

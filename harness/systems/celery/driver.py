@@ -197,6 +197,8 @@ class CeleryDriver(RedisDriver[Tap]):
             *("-c", str(worker.concurrency), "--loglevel", "INFO", *queues, *worker.arguments),
         ]
 
+    ready_once = "it is once Celery has said so"
+
     def is_ready(self, node: str, pid: int) -> bool:
         """Whether the probe has said so; each word of it is taken once."""
         del pid
