@@ -108,7 +108,7 @@ def test_what_was_moved_to_a_list_from_which_nobody_fetches_it_is_lost_once_the_
         f"{SPEAKING}while redis BLMOVE emails own RIGHT LEFT 5; do [[ -n $reply ]] || continue{ONE_JOB}done"
     )
     only = ("--only", f"{BEFORE} main")
-    ran = given(jobproof, "bash", str(shell), words=(*EXPLORE, *only))
+    ran = given(jobproof, "bash", str(shell), words=(*EXPLORE, *only), WORKER_WAIT_SECONDS="4")
     assert failed(ran) == {f"{BEFORE} main"}, ran.out
 
 
