@@ -43,6 +43,7 @@ from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
 from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
 from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Whom
+from harness.boundaries.stable import without_pids
 from harness.boundaries.user_notify import FCNTL, FTRUNCATE, PWRITE, SENDMMSG, UNLINK, UNLINKAT
 from harness.waiting import WaitedInVainError, wait_until
 
@@ -81,10 +82,11 @@ class Connection:
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who sends, and how many main processes were known when that was found out."""
+    """Who sends, its main process or 0, and how many of these were known when that was found out."""
 
     tgid: int
     process: Process
+    main: int
     mains: int
 
 
@@ -355,10 +357,11 @@ class Supervisor:
             sender = connection.senders.get(call.pid)
             if sender is None or sender.mains != len(self._mains):
                 tgid = processes.process_of(call.pid)
-                sender = Sender(tgid, self._family(tgid)[0], len(self._mains))
+                sender = Sender(tgid, *self._family(tgid), len(self._mains))
                 connection.senders[call.pid] = sender
             process = sender.process
             self._boundaries += 1
+            name = without_pids(name, sender.tgid, sender.main)
             key = (process, connection.dependency, name)
             self._occurrences[key] += 1
             return Boundary(

@@ -409,6 +409,21 @@ link.send(command("INCR", "first-%d"))
     assert {strike.replied for strike in redis_watch.strikes(TIMES)} == {True}
 
 
+def test_the_number_of_a_process_is_no_part_of_a_name(redis_watch: Watch, broker: Broker) -> None:
+    code = """
+if os.fork() == 0:
+    for name in ("own:%d" % os.getpid(), "of:%d:x" % os.getppid(), "v%d" % os.getpid()):
+        link.send(command("SET", name, "1"))
+    os._exit(0)
+os.wait()
+"""
+    assert redis_watch.python(raw(broker, code)) == "exit 0", redis_watch.printed()
+    first, second, third = (name for name, _ in redis_watch.names())
+    assert (first, second) == ("SET own:{pid}", "SET of:{pid}:x")
+    assert third.startswith("SET v")
+    assert "{pid}" not in third
+
+
 def test_a_process_that_dies_while_its_send_waits_leaves_the_others_alone(redis_watch: Watch, broker: Broker) -> None:
     redis_watch.arm("INCR doomed", Side.BEFORE, Delay(seconds=1.0))
     code = """

@@ -94,6 +94,17 @@ def test_of_a_worker_that_polls_and_lets_another_process_send_the_sender_is_the_
     assert set(fates(ran)) == sent | removed  # and no time that it asked in vain
 
 
+def test_a_list_that_is_named_after_the_process_is_the_same_boundary_in_each_run(
+    jobproof: JobproofCommand, shell: Path
+) -> None:
+    asking = "while redis BLMOVE emails own:$$ RIGHT LEFT 5; do [[ -n $reply ]] || continue"
+    shell.write_text(f"{SPEAKING}{asking}{ONE_JOB.replace('own', 'own:$$')}done")
+    words = (*EXPLORE, "--sides", "after", "--targets", "main")
+    ran = given(jobproof, "bash", str(shell), words=words, WORKER_WAIT_SECONDS="4")
+    assert set(fates(ran)) == {f"{AFTER} main", f"{ack('own:{pid}')} after main"}
+    assert explored(ran)["clean"]["unstable"] == []
+
+
 def test_a_worker_that_does_one_job_and_ends_is_started_again(jobproof: JobproofCommand, shell: Path) -> None:
     shell.write_text(f"{SPEAKING}redis LMOVE own emails LEFT LEFT; redis BLMOVE emails own RIGHT LEFT 0{ONE_JOB}")
     ran = given(jobproof, "bash", str(shell))

@@ -28,7 +28,7 @@ class System:
 
 
 ON_CELERY = System(CELERY, lambda sent: in_celery(sent, Keys()))
-ON_LISTS = System(LISTS, lambda sent: in_lists(sent, queues=["jobs"], own=["own:1"]))
+ON_LISTS = System(LISTS, lambda sent: in_lists(sent, queues=["jobs"], own=["own:1", "own:host:4711"]))
 
 
 def seen(system: System, name: str, process: Process, dependency: str = "broker") -> Boundary | None:
@@ -48,6 +48,8 @@ def seen(system: System, name: str, process: Process, dependency: str = "broker"
         (ON_LISTS, "LREM own:1", MAIN, "ack (LREM own:1) #1"),
         (ON_LISTS, "LREM own:1", CHILD, "ack (LREM own:1) #1"),
         (ON_LISTS, "HSET done + DEL own:1", MAIN, "ack (HSET done + DEL own:1) #1"),
+        (ON_LISTS, "LREM own:host:{pid}", MAIN, "ack (LREM own:host:{pid}) #1"),
+        (ON_LISTS, "LREM own:{pid}:1", MAIN, "LREM own:{pid}:1 #1"),
         (ON_LISTS, "LREM basket", MAIN, "LREM basket #1"),
         (ON_LISTS, "LMOVE own:1", MAIN, "LMOVE own:1 #1"),
         (ON_LISTS, "INCR jobs", MAIN, "INCR jobs #1"),

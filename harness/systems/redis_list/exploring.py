@@ -1,12 +1,14 @@
 """How jobs in Redis lists are explored."""
 
+import re
 from collections.abc import Iterable
 
 from harness.boundaries.rules import Process
-from harness.boundaries.stable import stable
+from harness.boundaries.stable import PID, stable
 from harness.systems.exploring import Exploring, Meaning, Role
 
 ACK = "ack"
+_ANY_PID = re.escape(PID)
 _ASKING = ("LPOP", "RPOP", "LMOVE", "RPOPLPUSH", "LMPOP")  # what waits for a message changes nothing until it is served
 _REMOVING = ("LREM", "LPOP", "RPOP", "LMPOP", "DEL", "UNLINK")
 
@@ -38,9 +40,10 @@ def meaning_of(command: str, *, queues: Iterable[str], own: Iterable[str]) -> Me
     what it has got with it is seen by what it sends next. Removing from a list to which a message was moved
     acknowledges; the command stays in the name, for several kinds may be used beside each other.
     """
-    parts = command.split(" + ")
-    if set(parts) <= {stable(f"{verb} {queue}") for verb in _ASKING for queue in queues}:
+    parts = set(command.split(" + "))
+    if parts <= {stable(f"{verb} {queue}") for verb in _ASKING for queue in queues}:
         return Meaning(label=command, role=Role.ASKS)
-    if set(parts) & {stable(f"{verb} {key}") for verb in _REMOVING for key in own}:
+    removing = {stable(f"{verb} {key}") for verb in _REMOVING for key in own}
+    if any(re.fullmatch(re.escape(part).replace(_ANY_PID, r"\d+"), each) for part in parts for each in removing):
         return Meaning(label=f"{ACK} ({command})", role=Role.KEEPS)
     return Meaning(label=command, role=Role.NONE)
