@@ -193,7 +193,11 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 @click.option(
     "--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Of the schedules. Default: drawn, and printed."
 )
-@click.option("--real-redelivery", is_flag=True, help="Leave redelivery to Celery: as slow as its visibility timeout.")
+@click.option(
+    "--real-redelivery",
+    is_flag=True,
+    help="Leave redelivery to the job system: with Celery as slow as its visibility timeout.",
+)
 @click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format

@@ -43,6 +43,7 @@ from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
 from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
 from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Whom
+from harness.boundaries.stable import without_pids
 from harness.boundaries.user_notify import (
     FCNTL,
     FDATASYNC,
@@ -98,10 +99,11 @@ class Connection:
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who sends, and how many main processes were known when that was found out."""
+    """Who sends, its main process or 0, and how many of these were known when that was found out."""
 
     tgid: int
     process: Process
+    main: int
     mains: int
 
 
@@ -130,6 +132,7 @@ class Supervisor:
         self._changed = threading.Condition()  # guards what follows
         self._rules: dict[str, Rule] = {}
         self._struck: dict[str, Struck] = {}
+        self._doomed: dict[int, list[tuple[Listener, Call]]] = {}  # process -> what its other threads were to send
         self._mains: set[int] = set()
         self._occurrences: Counter[tuple[Process, str, str]] = Counter()
         self._unnamed: Counter[int] = Counter()  # by thread, since its latest boundary
@@ -313,6 +316,8 @@ class Supervisor:
         self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, effect: Effect
     ) -> bool:
         """Write down what begins and ends with this call, and strike if that is armed."""
+        if begun is not None and self._is_doomed(listener, call, begun):
+            return False
         rule = None
         if finished is not None:
             finished = msgspec.structs.replace(finished, at=self.log.now(), part=Part.END, pid=call.pid)
@@ -326,8 +331,19 @@ class Supervisor:
             finished = begun
         if rule is None or finished is None:
             return True
+        if _kills_sender(rule, finished):
+            with self._changed:
+                self._doomed[finished.tgid] = []
         threading.Thread(target=self._strike, args=(listener, call, rule, finished, effect), daemon=True).start()
         return False
+
+    def _is_doomed(self, listener: Listener, call: Call, boundary: Boundary) -> bool:
+        """Whether its process is being killed: another of its threads may have read the answer, and would go on."""
+        with self._changed:
+            held = self._doomed.get(boundary.tgid)
+            if held is not None:
+                held.append((listener, call))
+            return held is not None
 
     def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
         if inode in self._connections:
@@ -376,10 +392,11 @@ class Supervisor:
             sender = connection.senders.get(call.pid)
             if sender is None or sender.mains != len(self._mains):
                 tgid = processes.process_of(call.pid)
-                sender = Sender(tgid, self._family(tgid)[0], len(self._mains))
+                sender = Sender(tgid, *self._family(tgid), len(self._mains))
                 connection.senders[call.pid] = sender
             process = sender.process
             self._boundaries += 1
+            name = without_pids(name, sender.tgid, sender.main)
             key = (process, connection.dependency, name)
             self._occurrences[key] += 1
             return Boundary(
@@ -447,6 +464,10 @@ class Supervisor:
                 listener.say_sent(call, 1)
             else:
                 listener.say_sent(call, struck.sent)
+        with self._changed:
+            held = self._doomed.pop(boundary.tgid, [])
+        for its_listener, its_call in held:  # which goes nowhere, if all went well
+            its_listener.let_pass(its_call)
         struck = msgspec.structs.replace(struck, at=self.log.now())
         self.log.write(struck)
         with self._changed:
@@ -458,7 +479,7 @@ class Supervisor:
         with processes.duplicate_socket(call.pid, call.arguments[0] & 0xFFFFFFFF) as link:
             if not listener.is_valid(call):
                 raise ProcessLookupError("the sender had gone before the message was sent")
-            unread = sockets.bytes_unread(link)
+            heard = sockets.bytes_heard(link)
             sent = 0
             deadline = time.monotonic() + SEND_SECONDS_MAX
             while sent < len(payload):
@@ -468,16 +489,10 @@ class Supervisor:
                     if not sockets.ready(link, select.POLLOUT, deadline):
                         raise TimeoutError(f"the peer took {sent} of {len(payload)} bytes") from error
             deadline = time.monotonic() + REPLY_SECONDS_MAX
-            replied = sockets.ready(link, select.POLLIN | select.POLLRDHUP, deadline)
-            # What was there unread before is not the answer: wait until there is more.
-            while (
-                replied
-                and sockets.bytes_unread(link) == unread
-                and not sockets.hung_up(link)
-                and time.monotonic() < deadline
-            ):
+            # What came before is not the answer, and what does may be read at once by another thread of the process.
+            while sockets.bytes_heard(link) <= heard and not sockets.hung_up(link) and time.monotonic() < deadline:
                 threading.Event().wait(POLL_SECONDS)
-            return msgspec.structs.replace(struck, sent=sent, replied=sockets.bytes_unread(link) > unread)
+            return msgspec.structs.replace(struck, sent=sent, replied=sockets.bytes_heard(link) > heard)
 
     def _act(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, struck: Struck) -> Struck:
         match rule.action:
@@ -507,6 +522,12 @@ class Supervisor:
         if not main:
             raise ProcessLookupError(f"process {sender} has no main process")
         return [main] if whom is Whom.MAIN else [main, *processes.descendants(main)]
+
+
+def _kills_sender(rule: Rule, boundary: Boundary) -> bool:
+    if not isinstance(rule.action, Kill):
+        return False
+    return rule.action.whom is not Whom.MAIN or boundary.process is Process.MAIN
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import socket
 import struct
 import sys
@@ -211,7 +212,12 @@ def main() -> None:
         install(sys.argv[1], sys.argv[2])
     except CannotInterceptError as error:
         sys.exit(str(error))
-    os.execvp(sys.argv[4], sys.argv[4:])  # noqa: S606 - becoming it is the point
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and what it executes would, too
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvp(sys.argv[4], sys.argv[4:])  # noqa: S606 - becoming it is the point
+    except OSError as error:
+        sys.exit(sys.argv[4] + ": " + str(error.strerror))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ It needs nothing of the machine, and sees effects only.
 
 from collections import Counter
 
-from harness.boundaries.rules import Process, Side
+from harness.boundaries.rules import Side
 from harness.events import EffectRequested
-from harness.explore.interception import Namer, Strike
+from harness.explore.interception import Strike
+from harness.explore.naming import Naming
 from harness.explore.notebook import Notebook
-from harness.explore.points import Boundary, CrashPoint, Run, Sighting
+from harness.explore.points import CrashPoint, Run, Sighting
 from harness.runtimes.process import LocalSystem
 from harness.services.gate import Arm
 
@@ -18,18 +19,18 @@ LEDGER = "ledger"
 
 
 class Gated:
-    """By the gate, where the ledger stands before and after it applies an effect. Any child may have sent it."""
+    """By the gate, where the ledger stands before and after it applies an effect. Who sent it is not seen."""
 
     name = "the played downstream, which holds a request before and after it is applied"
     cannot_see: tuple[str, ...] = (
         "commits of the subject's own databases; commands to the broker, acknowledgement and result among them; "
-        "whatever does not go to the played downstream",
+        "whatever does not go to the played downstream; which process of a worker sends",
     )
 
-    def __init__(self, system: LocalSystem, notebook: Notebook, *, name_of: Namer) -> None:
+    def __init__(self, system: LocalSystem, notebook: Notebook, *, naming: Naming) -> None:
         self._system = system
         self._notebook = notebook
-        self._name_of = name_of
+        self._naming = naming
         self._arm: Arm | None = None
         self._point: CrashPoint | None = None
 
@@ -71,15 +72,12 @@ class Gated:
             if not isinstance(event, EffectRequested):
                 continue
             counts[event.label] += 1
-            boundary = Boundary(
-                label=self._name_of(event.label, LEDGER),
-                process=Process.CHILD,
-                dependency=LEDGER,
-                name=event.label,
-                occurrence=counts[event.label],
+            boundary = self._naming.boundary(
+                event.label, dependency=LEDGER, process=self._naming.runs_jobs, occurrence=counts[event.label]
             )
             # What its process did in between was not seen, so no two states are the same.
-            found.append(Sighting(boundary=boundary, pid=0, alone=False, seq=event.request))
+            if boundary is not None:
+                found.append(Sighting(boundary=boundary, pid=0, alone=False, seq=event.request))
         return tuple(found)
 
     def unseen(self) -> tuple[str, ...]:

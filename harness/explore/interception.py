@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,16 +15,13 @@ from harness.boundaries.client import SupervisorClient
 from harness.boundaries.record import Part
 from harness.boundaries.rules import Kill, Process, Rule, Side
 from harness.boundaries.supervisor import Settings
-from harness.explore.points import OF_MAIN, WHOM, Boundary, CrashPoint, Run, Sighting
+from harness.explore.naming import Naming
+from harness.explore.points import WHOM, CrashPoint, Run, Sighting
 from harness.session import HarnessError, Lane
-from harness.systems.celery.names import OF_THE_SYSTEM
 from harness.waiting import wait_until
 
 START_SECONDS_MAX = 20.0
 _RULE = "the crash"
-
-Namer = Callable[[str, str], str]
-"""What people call a message, by its name and the dependency that it goes to."""
 
 
 class Strike(Struct, frozen=True, kw_only=True):
@@ -75,11 +71,11 @@ class Watched:
         "and changes of names in folders that the contract names",
     )
 
-    def __init__(self, lane: Lane, *, origin: float, own: Path, name_of: Namer) -> None:
+    def __init__(self, lane: Lane, *, origin: float, own: Path, naming: Naming) -> None:
         self._lane = lane
         self._origin = origin
         self._own = own
-        self._name_of = name_of
+        self._naming = naming
         self._record = lane.directory / "boundaries.jsonl"
         self._listeners = lane.directory / "listeners.sock"
         self._control = lane.directory / "supervisor.sock"
@@ -90,13 +86,18 @@ class Watched:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a worker needs to come under it."""
+        """What a worker needs that comes under it by itself."""
         return {
             "JOBPROOF_LISTENERS": str(self._listeners),
             "JOBPROOF_USER_NOTIFY": user_notify.__file__,
             "JOBPROOF_LINES": str(self._lines_of),
             "JOBPROOF_TRACING": lines.__file__,
         }
+
+    @property
+    def wrapper(self) -> tuple[str, ...]:
+        """What stands before the command of any other worker: it comes under it, and then becomes the worker."""
+        return (sys.executable, "-I", "-S", user_notify.__file__, str(self._listeners), "main", "--")
 
     def start(self, *, dependencies: dict[str, int | str], databases: dict[str, str], folders: dict[str, str]) -> None:
         """:raises HarnessError: the supervisor does not start"""
@@ -169,29 +170,33 @@ class Watched:
         return Strike(killed=struck.killed, seen=seen, error=error)
 
     def seen(self) -> Run:
-        return tuple(
-            Sighting(boundary=self._boundary(line), pid=line.pid, alone=_is_alone(line), seq=line.seq, where=line.where)
-            for line in self._lines()
-            if isinstance(line, record.Boundary) and line.part is not Part.END and line.process is not Process.OTHER
-        )
+        found: list[Sighting] = []
+        unnamed: set[int] = set()  # who has sent what is no boundary, since its boundary before that
+        for line in self._boundaries():
+            if line.process is Process.OTHER:
+                continue
+            boundary = self._naming.boundary(
+                line.name, dependency=line.dependency, process=line.process, occurrence=line.occurrence
+            )
+            if boundary is None:
+                unnamed.add(line.pid)
+                continue
+            alone = _is_alone(line) and line.pid not in unnamed
+            unnamed.discard(line.pid)
+            found.append(Sighting(boundary=boundary, pid=line.pid, alone=alone, seq=line.seq, where=line.where))
+        return tuple(found)
 
     def unseen(self) -> tuple[str, ...]:
-        return tuple(line.reason for line in self._lines() if isinstance(line, record.Unseen))
+        left = sorted({line.name for line in self._boundaries() if line.process is Process.OTHER})
+        told = [f"{name}, sent by a process whose parent had ended: it is not known whose it is" for name in left]
+        return (*told, *(line.reason for line in self._lines() if isinstance(line, record.Unseen)))
 
     def _lines(self) -> list[record.Line]:
         return record.lines(self._record, offset=self._begins)
 
-    def _boundary(self, line: record.Boundary) -> Boundary:
-        label = self._name_of(line.name, line.dependency)
-        if line.process is Process.MAIN and label not in OF_THE_SYSTEM:
-            label = f"{OF_MAIN}{label}"
-        return Boundary(
-            label=label,
-            process=line.process,
-            dependency=line.dependency,
-            name=line.name,
-            occurrence=line.occurrence,
-        )
+    def _boundaries(self) -> list[record.Boundary]:
+        """Each message once, by its beginning."""
+        return [line for line in self._lines() if isinstance(line, record.Boundary) and line.part is not Part.END]
 
 
 def _is_alone(line: record.Boundary) -> bool:

@@ -32,7 +32,8 @@ from harness.events import (
     SubjectDescribed,
 )
 from harness.explore.gated import Gated
-from harness.explore.interception import Interception, Namer, Strike, Watched
+from harness.explore.interception import Interception, Strike, Watched
+from harness.explore.naming import Naming
 from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
 from harness.history import History
@@ -45,7 +46,7 @@ from harness.services.broker import BrokerServer, start_broker
 from harness.session import Lane, Session
 from harness.store import HARNESS
 from harness.system import SubjectError, Target
-from harness.systems.driver import ExplorableDriver
+from harness.systems.exploring import ExplorableDriver, Exploring
 from harness.waiting import WaitedInVainError, wait_until
 
 POSTGRESQL_PORT = 5432
@@ -59,12 +60,11 @@ GUARANTEES = (
     "no-orphans",
     "exercised",
 )
-POOL_SECONDS = 0.05  # instead of Celery's 5 s
 GONE_SECONDS_MAX = 10.0
+ORPHAN_SECONDS_MAX = 5.0
 DRAIN_SLACK_SECONDS = 15.0
 STRUCK_POLL_SECONDS = 0.2
 STRIKE_SECONDS_MAX = 20.0  # from when the boundary was seen: to send, to hear the answer, to kill and see them gone
-ID_LENGTH_MIN = 3
 INTERCEPTION_VARIABLE, GATE = "JOBPROOF_INTERCEPTION", "gate"
 CLEAN = "clean"
 NEMESIS = "nemesis"
@@ -91,6 +91,16 @@ class Stage:
         self._real = real
         (self._node,) = system.workers.nodes.values()
         self._is_clean = True  # nothing has run here since the last preparation
+
+    @property
+    def exploring(self) -> Exploring:
+        return _explorable(self.system).exploring
+
+    @property
+    def redelivery_seconds_max(self) -> float:
+        """How long the system itself may take to give back what a dead worker held."""
+        settings = self.described.settings if self.described is not None else {}
+        return _explorable(self.system).redelivery_seconds_max(settings)
 
     # --- one trial ---
 
@@ -120,7 +130,7 @@ class Stage:
             RunBegan(
                 format_version=FORMAT_VERSION,
                 scenario=scenario,
-                guarantees=_put_to_the_test(point, baseline),
+                guarantees=_put_to_the_test(plan.guarantees, point, baseline),
                 contract=plan.contract,
                 plan_digest=digest(plan),
                 seed=plan.seed,
@@ -184,8 +194,15 @@ class Stage:
         notebook.record(NEMESIS, FaultEnded(step=0, fault=sentence))
 
     def _drain(self, within: float) -> None:
+        def drained() -> bool:
+            if not self.system.left():
+                return True
+            if not self._node.down and self.system.lane.exit_of(self._node.pid) is not None:
+                self._recover(self._tree(), real=self._real)  # as a process manager would
+            return False
+
         try:
-            wait_until(lambda: not self.system.left(), within=within, or_else="not drained")
+            wait_until(drained, within=within, or_else="not drained")
         except WaitedInVainError:
             self.notebook.record(HARNESS, DrainTimedOut(after_seconds=within, left=self.system.left()))
         else:
@@ -198,7 +215,7 @@ class Stage:
 
     def _recover(self, tree: list[int], *, real: bool) -> None:
         """After the main process has died: until it is gone entirely; then its messages are given back to a new one."""
-        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+        self._await_gone(tree)
         driver = _explorable(self.system)
         driver.wait_parted(within=GONE_SECONDS_MAX)
         if not real:
@@ -209,6 +226,22 @@ class Stage:
         else:
             self._node.dead_clients = driver.stranded()
             self.system.workers.recover()
+
+    def _await_gone(self, tree: list[int]) -> None:
+        """Until what a main process leaves behind when it dies is gone, too; what does not end is recorded and ended.
+
+        A child that goes on has its parent's messages and would meet the next worker's.
+        """
+
+        def gone() -> bool:
+            return not any(map(_runs, tree)) and not self._strays()
+
+        with suppress(WaitedInVainError):
+            wait_until(gone, within=ORPHAN_SECONDS_MAX, or_else="orphans")
+            return
+        self.system.record_what_is_left_behind()
+        self._end_strays()
+        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
 
     def _end_worker(self) -> None:
         tree = self._tree()
@@ -279,13 +312,15 @@ def sentence_of(point: CrashPoint) -> str:
     return f"SIGKILL the {_SPOKEN[point.target]} at {point.boundary.told}, {moment}"
 
 
-def _put_to_the_test(point: CrashPoint | None, baseline: BaselineRecorded | None) -> tuple[str, ...]:
+def _put_to_the_test(
+    guarantees: tuple[str, ...], point: CrashPoint | None, baseline: BaselineRecorded | None
+) -> tuple[str, ...]:
     left_out = {*(["exercised"] if point is None else []), *(["same-outcome"] if baseline is None else [])}
-    return tuple(each for each in GUARANTEES if each not in left_out)
+    return tuple(each for each in guarantees if each not in left_out)
 
 
 _SPOKEN = {
-    Target.CHILD: "pool child",
+    Target.CHILD: "child process",
     Target.MAIN: "main process",
     Target.GROUP: "whole process group",
 }
@@ -308,25 +343,8 @@ def _empty(directory: Path) -> None:
 def _explorable(system: LocalSystem) -> ExplorableDriver:
     """:raises SubjectError: the subject's job system cannot be explored so far"""
     if not isinstance(system.driver, ExplorableDriver):
-        raise SubjectError(f"jobs of system {system.contract.system!r} cannot be explored so far: only Celery's can")
+        raise SubjectError(f"jobs of system {system.contract.system!r} cannot be explored")
     return system.driver
-
-
-def _namer(system: LocalSystem) -> Namer:
-    """The system's own words for what goes to its broker; what a job's arguments put into a name is left out of it."""
-    (job,) = system.plan.workload
-    # A short one could be part of any word.
-    values = {
-        text: name for name, text in job.arguments.items() if isinstance(text, str) and len(text) >= ID_LENGTH_MIN
-    }
-
-    def named(name: str, dependency: str) -> str:
-        label = _explorable(system).name_of(name) if dependency == "broker" else name
-        for text, argument in values.items():
-            label = label.replace(text, f"{{{argument}}}")
-        return label
-
-    return named
 
 
 def databases_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, str]:
@@ -372,9 +390,9 @@ def why_not_watched() -> str:
     return user_notify.available()
 
 
-def _watched(system: LocalSystem, lane: Lane, notebook: Notebook) -> Watched:
-    """A supervisor that runs, and the environment of the workers that come under it."""
-    watched = Watched(lane, origin=notebook.origin, own=notebook.directory, name_of=_namer(system))
+def _watched(system: LocalSystem, lane: Lane, notebook: Notebook, naming: Naming) -> Watched:
+    """A supervisor that runs, and workers that come under it when they are started."""
+    watched = Watched(lane, origin=notebook.origin, own=notebook.directory, naming=naming)
     ports = system.home.ports
     watched.start(
         dependencies={
@@ -387,7 +405,10 @@ def _watched(system: LocalSystem, lane: Lane, notebook: Notebook) -> Watched:
         folders=folders_of(system.contract, system.placeholders),
     )
     watched.wait_ready()
-    system.workers.environment = {**system.workers.environment, **watched.environment}
+    if _explorable(system).exploring.joins_by_itself:
+        system.workers.environment = {**system.workers.environment, **watched.environment}
+    else:
+        system.workers.wrapper = watched.wrapper
     return watched
 
 
@@ -416,10 +437,13 @@ def open_stage(
         broker = start_broker(lane, server, home.ports.broker)
         system = LocalSystem(plan=plan, lane=lane, recorder=notebook, cwd=cwd, broker=broker, home=home)
         stack.callback(system.close)
-        system.workers.environment = {**system.environment, "JOBPROOF_POOL_SECONDS": repr(POOL_SECONDS)}
-        interception: Interception = Gated(system, notebook, name_of=_namer(system))
+        driver = _explorable(system)
+        system.workers.environment = {**system.environment, **driver.exploring.environment}
+        (job,) = plan.workload
+        naming = Naming(driver, job)
+        interception: Interception = Gated(system, notebook, naming=naming)
         if is_watched:
-            interception = _watched(system, lane, notebook)
+            interception = _watched(system, lane, notebook, naming)
         system.start()
         stage = Stage(system, notebook, interception, real=real_redelivery)
         stage.described = next(

@@ -70,6 +70,7 @@ def facts(found: Exploration) -> list[str]:
         f"Workers were stopped by {found.interception}; it cannot see: {'; '.join(found.cannot_see)}.",
         *found.notes,
     ]
+    told += [f"not covered: {each.name}: {each.because}" for each in found.not_covered]
     if found.clean.unstable:
         told.append(f"Not the same in every clean run, so not tried: {', '.join(found.clean.unstable)}.")
     return told
@@ -118,7 +119,7 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     for point in worst_first(found):
         head = Text(f"\n{visible(point.name)} ", style="bold")
         head.append(point.fate.upper(), style=STYLE[point.outcome])
-        if point.tried:
+        if point.failed:
             head.append(f" {point.failed} of {point.tried} on fresh workers")
         if point.of_the_broker:
             head.append(" (a finding about the broker, outside of the job's number)")
@@ -183,7 +184,7 @@ def markdown(found: Exploration) -> str:
         lines += [f"## {point.fate.upper()}: {escaped(point.name)}", ""]
         if point.of_the_broker:
             lines += ["A finding about the broker, outside of the job's number.", ""]
-        if point.tried:
+        if point.failed:
             lines += [f"{point.failed} of {point.tried} on fresh workers.", ""]
         lines += [f"* {sentence(line)}" for line in point.story or (point.because,)]
         lines += ["", "Repeat it with", "", *command(point.replay), ""]

@@ -398,6 +398,39 @@ def test_a_large_message_that_is_stopped_after_it_left_has_left_whole(watch: Wat
     assert watch.strikes(1)[0].replied
 
 
+def test_an_answer_that_another_thread_reads_at_once_is_an_answer_and_what_it_sends_next_never_leaves(
+    redis_watch: Watch, broker: Broker
+) -> None:
+    code = """
+def listen():
+    link.recv(99)
+    other.send(command("INCR", "later"))
+other = socket.create_connection(link.getpeername())
+threading.Thread(target=listen).start()
+link.send(command("INCR", "first-%d"))
+"""
+    for number in range(TIMES):
+        redis_watch.arm(f"INCR first-{number}", Side.AFTER)
+        assert redis_watch.python(raw(broker, code % number)) == "SIGKILL", redis_watch.printed()
+        assert (broker.client.get(f"first-{number}"), broker.client.get("later")) == (b"1", None)
+    assert {strike.replied for strike in redis_watch.strikes(TIMES)} == {True}
+
+
+def test_the_number_of_a_process_is_no_part_of_a_name(redis_watch: Watch, broker: Broker) -> None:
+    code = """
+if os.fork() == 0:
+    for name in ("own:%d" % os.getpid(), "of:%d:x" % os.getppid(), "v%d" % os.getpid()):
+        link.send(command("SET", name, "1"))
+    os._exit(0)
+os.wait()
+"""
+    assert redis_watch.python(raw(broker, code)) == "exit 0", redis_watch.printed()
+    first, second, third = (name for name, _ in redis_watch.names())
+    assert (first, second) == ("SET own:{pid}", "SET of:{pid}:x")
+    assert third.startswith("SET v")
+    assert "{pid}" not in third
+
+
 def test_a_process_that_dies_while_its_send_waits_leaves_the_others_alone(redis_watch: Watch, broker: Broker) -> None:
     redis_watch.arm("INCR doomed", Side.BEFORE, Delay(seconds=1.0))
     code = """
@@ -502,6 +535,16 @@ def test_what_is_loaded_into_the_subject_needs_nothing_but_the_standard_library(
 
 def test_a_subject_has_no_new_privileges(redis_watch: Watch) -> None:
     assert redis_watch.run("grep", "NoNewPrivs:.1", "/proc/self/status") == "exit 0"
+
+
+def test_a_program_is_started_with_the_signals_that_it_would_have_without_us(redis_watch: Watch) -> None:
+    assert redis_watch.run("bash", "-c", "kill -PIPE $$") == "SIGPIPE"
+
+
+def test_a_program_that_is_not_there_is_told_in_one_line(redis_watch: Watch) -> None:
+    assert redis_watch.run("no-such-program") == "exit 1"
+    told = "no-such-program: No such file or directory"
+    assert wait_until(lambda: redis_watch.printed().strip(), within=5, or_else="nothing") == told
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,11 @@ def test_only_what_is_loaded_into_the_subject_imports_celery(module: str) -> Non
     assert not {name for name in imports(module) if under(name, "celery", "kombu", "billiard", "vine", "amqp")}
 
 
+@pytest.mark.parametrize("module", [*modules("harness.explore"), *modules("harness.boundaries")])
+def test_whoever_explores_knows_no_job_system_by_its_name(module: str) -> None:
+    assert not {name for name in imports(module) if under(name, "harness.systems.celery", "harness.systems.redis_list")}
+
+
 @pytest.mark.parametrize("module", [*LOADED, "harness.forking"])
 def test_what_is_loaded_into_the_subject_brings_nothing_along(module: str) -> None:
     foreign = {name for name in imports(module) if name.split(".")[0] not in sys.stdlib_module_names}
