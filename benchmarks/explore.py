@@ -7,8 +7,9 @@
 * the same, tuned: no gossip, mingle, heartbeat; a visibility timeout of 1 s that is looked after every 0.1 s
 * jobproof explore, on one lane and on two: clean runs and confirmations are trials, too
 
-The rivals have one job with one effect over HTTP, explore has one with three. The rivals kill the whole group inside the effect and wait until it was redelivered,
-done and acknowledged. The ratios matter, not the numbers: they are another machine's tomorrow.
+The rivals have a job with one effect over HTTP, explore has one with three. The rivals kill the whole group inside the
+effect and wait until it was redelivered, done and acknowledged. The ratios matter, not the numbers: they are another
+machine's tomorrow.
 """
 
 import argparse
