@@ -112,7 +112,7 @@ class LocalSystem:
         described = self.driver.start_agent(
             self.environment, self.cwd, self.python, forker=self.forker.pid if is_warm else 0
         )
-        boot = "forked after one import" if is_warm else f"each imports the subject: {self.forker.why_not}"
+        boot = "forked after one import" if is_warm else f"each from the start: {self.forker.why_not}"
         self.recorder.record(
             HARNESS,
             SubjectDescribed(versions={**described["versions"], "boot": boot}, settings=described["settings"]),
