@@ -38,6 +38,7 @@ from typing import Any
 import msgspec
 
 from harness.boundaries import processes, sockets
+from harness.boundaries.armed import Armed
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
 from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
@@ -109,41 +110,37 @@ class Supervisor:
         self._listeners: dict[int, Listener] = {}
         self._stop = os.eventfd(0)
         self._epoll.register(self._stop, select.EPOLLIN)
-        self._changed = threading.Condition()  # guards what follows
-        self._rules: dict[str, Rule] = {}
-        self._struck: dict[str, Struck] = {}
-        self._mains: set[int] = set()
-        self._occurrences: Counter[tuple[Process, str, str]] = Counter()
+        self._armed = Armed()
+        self._mains: frozenset[int] = frozenset()  # never changed, only replaced: several threads look
+        self._welcomed = threading.Lock()
         self._unnamed: Counter[int] = Counter()  # by thread, since its latest boundary
-        self._boundaries = 0
         self._unseen = 0
         self._calls = 0
 
     # --- control ---
 
     def command(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._changed:
-            match request.get("op"):
-                case "arm":
-                    rule = msgspec.convert(request["rule"], Rule)
-                    self._rules[rule.rule] = rule
-                    self._struck.pop(rule.rule, None)
-                case "disarm":
-                    self._rules.pop(request["rule"], None)
-                case "reset":
-                    self._occurrences.clear()
-                case "main":
-                    self._mains.add(int(request["pid"]))
-                case "struck":
-                    name = request["rule"]
-                    self._changed.wait_for(lambda: name in self._struck, timeout=float(request["within"]))
-                    struck = self._struck.get(name)
-                    return {"struck": None if struck is None else msgspec.to_builtins(struck)}
-                case "status":
-                    return {"calls": self._calls, "boundaries": self._boundaries, "unseen": self._unseen}
-                case other:
-                    return {"error": f"unknown command {other!r}"}
+        match request.get("op"):
+            case "arm":
+                self._armed.arm(msgspec.convert(request["rule"], Rule))
+            case "disarm":
+                self._armed.disarm(request["rule"])
+            case "reset":
+                self._armed.reset()
+            case "main":
+                self._add_main(int(request["pid"]))
+            case "struck":
+                struck = self._armed.struck(request["rule"], within=float(request["within"]))
+                return {"struck": None if struck is None else msgspec.to_builtins(struck)}
+            case "status":
+                return {"calls": self._calls, "boundaries": self._armed.boundaries, "unseen": self._unseen}
+            case other:
+                return {"error": f"unknown command {other!r}"}
         return {}
+
+    def _add_main(self, pid: int) -> None:
+        with self._welcomed:
+            self._mains |= {pid}
 
     def stop(self) -> None:
         os.eventfd_write(self._stop, 1)
@@ -170,8 +167,7 @@ class Supervisor:
             self.log.write(Unseen(at=self.log.now(), pid=pid, reason=f"its listener could not be taken: {error}"))
             return
         if role == "main":
-            with self._changed:
-                self._mains.add(pid)
+            self._add_main(pid)
         self._listeners[descriptor] = Listener(descriptor)
         self._epoll.register(descriptor, select.EPOLLIN)
         link.sendall(b"taken\n")
@@ -279,20 +275,16 @@ class Supervisor:
         self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, payload: bytes
     ) -> bool:
         """Write down what begins and ends with this call, and strike if that is armed."""
-        rule = None
         if finished is not None:
             finished = msgspec.structs.replace(finished, at=self.log.now(), part=Part.END, pid=call.pid)
-            self.log.write(finished)
-            rule = self._rule(finished, Side.AFTER)
-        if rule is None and begun is not None:
-            self.log.write(begun)
-            rule = self._rule(begun, Side.BEFORE)
-            if rule is None and begun.part is Part.WHOLE:
-                rule = self._rule(begun, Side.AFTER)
-            finished = begun
-        if rule is None or finished is None:
+        for boundary in (finished, begun):
+            if boundary is not None:
+                self.log.write(boundary)
+        is_whole = begun is not None and begun.part is Part.WHOLE
+        met = self._armed.met(begun=begun, finished=finished, is_whole=is_whole)
+        if met is None:
             return True
-        threading.Thread(target=self._strike, args=(listener, call, rule, finished, payload), daemon=True).start()
+        threading.Thread(target=self._strike, args=(listener, call, *met, payload), daemon=True).start()
         return False
 
     def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
@@ -337,29 +329,26 @@ class Supervisor:
         connection.undo = Undo(copy.deepcopy(connection.stream), payload, taken)
 
     def _number(self, connection: Connection, call: Call, name: str, part: Part) -> Boundary:
-        with self._changed:
-            sender = connection.senders.get(call.pid)
-            if sender is None or sender.mains != len(self._mains):
-                tgid = processes.process_of(call.pid)
-                sender = Sender(tgid, self._family(tgid)[0], len(self._mains))
-                connection.senders[call.pid] = sender
-            process = sender.process
-            self._boundaries += 1
-            key = (process, connection.dependency, name)
-            self._occurrences[key] += 1
-            return Boundary(
-                seq=self._boundaries,
-                at=self.log.now(),
-                name=name,
-                occurrence=self._occurrences[key],
-                part=part,
-                process=process,
-                pid=call.pid,
-                tgid=sender.tgid,
-                dependency=connection.dependency,
-                peer=connection.peer,
-                unnamed=self._unnamed.pop(call.pid, 0),
-            )
+        mains = self._mains
+        sender = connection.senders.get(call.pid)
+        if sender is None or sender.mains != len(mains):
+            tgid = processes.process_of(call.pid)
+            sender = Sender(tgid, self._family(tgid)[0], len(mains))
+            connection.senders[call.pid] = sender
+        seq, occurrence = self._armed.number(sender.process, connection.dependency, name)
+        return Boundary(
+            seq=seq,
+            at=self.log.now(),
+            name=name,
+            occurrence=occurrence,
+            part=part,
+            process=sender.process,
+            pid=call.pid,
+            tgid=sender.tgid,
+            dependency=connection.dependency,
+            peer=connection.peer,
+            unnamed=self._unnamed.pop(call.pid, 0),
+        )
 
     def _family(self, tgid: int) -> tuple[Process, int]:
         """What a process is, and its main process or 0."""
@@ -373,18 +362,6 @@ class Supervisor:
             if ancestor <= 1:
                 break
         return Process.OTHER, 0
-
-    def _rule(self, boundary: Boundary, side: Side) -> Rule | None:
-        """The armed rule that strikes here, which is used up by that."""
-        with self._changed:
-            for rule in self._rules.values():
-                if (
-                    (rule.name, rule.occurrence, rule.side) == (boundary.name, boundary.occurrence, side)
-                    and rule.process in {None, boundary.process}
-                    and rule.dependency in {"", boundary.dependency}
-                ):
-                    return self._rules.pop(rule.rule)
-        return None
 
     # --- striking ---
 
@@ -405,9 +382,7 @@ class Supervisor:
                 listener.say_sent(call, struck.sent)
         struck = msgspec.structs.replace(struck, at=self.log.now())
         self.log.write(struck)
-        with self._changed:
-            self._struck[rule.rule] = struck
-            self._changed.notify_all()
+        self._armed.carried_out(struck)
 
     def _send(self, listener: Listener, call: Call, payload: bytes, struck: Struck) -> Struck:
         """Send in place of the process, and wait for the peer's answer, which is left to be read."""
@@ -444,8 +419,7 @@ class Supervisor:
                     raise OSError("a commit that is done cannot be told as an error")
                 listener.fail(call, errno)
             case Kill(whom=whom):
-                with self._changed:
-                    _, main = self._family(boundary.tgid)
+                _, main = self._family(boundary.tgid)
                 victims = self._victims(whom, boundary.tgid, main)
                 if not listener.is_valid(call):
                     raise ProcessLookupError("the sender had gone before it was killed")
