@@ -204,6 +204,14 @@ class Seconds(click.ParamType[float]):
     "--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Of the schedules. Default: drawn, and printed."
 )
 @click.option("--real-redelivery", is_flag=True, help="Leave redelivery to Celery: as slow as its visibility timeout.")
+@click.option(
+    "--interception",
+    type=click.Choice(["seccomp", "proxy"]),
+    default=None,
+    envvar="JOBPROOF_INTERCEPTION",
+    show_envvar=True,
+    help="How workers are stopped. Default: the best that this machine allows.",
+)
 @click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
@@ -219,6 +227,7 @@ def explore_command(
     schedules: int | None,
     seed: int | None,
     real_redelivery: bool,
+    interception: str | None,
     strict: bool,
     out: Path | None,
     format_: str,
@@ -228,8 +237,12 @@ def explore_command(
     CONTRACT is a contract in Python; without one it is the reference worker's.
     """
     from harness.explore.exploration import Choice
-    from harness.explore.stage import plan_of
+    from harness.explore.interception import Way
+    from harness.explore.stage import plan_of, why_not_watched
 
+    way = Way(interception) if interception is not None else None
+    if way is Way.SECCOMP and (reason := why_not_watched(way)):
+        raise BadInputError(f"--interception seccomp cannot be had here: {reason}")
     path = contract_file if contract_file is not None else reference_contract()
     contract = compiled(path)
     if bug:
@@ -251,6 +264,7 @@ def explore_command(
         lanes=lanes if lanes is not None else (os.cpu_count() or 1),
         budget_seconds=budget,
         real_redelivery=real_redelivery,
+        interception=way,
         strict=strict,
         contract_file=str(contract_file) if contract_file is not None else "",
     )

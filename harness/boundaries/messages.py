@@ -67,6 +67,11 @@ class Stream:
         """Whether what has no name may change something all the same: a GET may raise a fence, a SELECT does not."""
         return isinstance(self._reading, _Http)
 
+    @property
+    def within(self) -> bool:
+        """Whether a message has begun and not ended, or may have."""
+        return bool(self._sniffed) if self._reading is None else self._reading.within
+
     def feed(self, data: bytes) -> Seen:
         if self._reading is None:
             self._sniffed += data

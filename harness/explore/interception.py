@@ -1,9 +1,10 @@
-"""How a worker is stopped at a boundary, and what its boundaries are: one protocol, two ways."""
+"""How a worker is stopped at a boundary, and what its boundaries are: one protocol, and what its ways share."""
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from harness.systems.celery.names import OF_THE_SYSTEM
 from harness.waiting import wait_until
 
 START_SECONDS_MAX = 20.0
-_RULE = "the crash"
+CRASH = "the crash"  # the name of the one rule
 
 Namer = Callable[[str, str], str]
 """What people call a message, by its name and the dependency that it goes to."""
@@ -33,6 +34,13 @@ class Strike(Struct, frozen=True, kw_only=True):
     killed: tuple[int, ...]
     seen: Run
     error: str = ""
+
+
+class Way(StrEnum):
+    """The names of those there are."""
+
+    SECCOMP = "seccomp"
+    PROXY = "proxy"
 
 
 class Interception(Protocol):
@@ -63,7 +71,60 @@ class Interception(Protocol):
         ...
 
 
-class Watched:
+class ByRules:
+    """What is the same of each way that arms a `Rule`, and tells what it saw as lines of `boundaries.record`."""
+
+    def __init__(self, name_of: Namer) -> None:
+        self._name_of = name_of
+
+    def _lines(self) -> Sequence[record.Line]:
+        """Those of this trial."""
+        raise NotImplementedError
+
+    def seen(self) -> Run:
+        return tuple(
+            Sighting(boundary=self._boundary(line), pid=line.pid, alone=_is_alone(line), seq=line.seq)
+            for line in self._lines()
+            if isinstance(line, record.Boundary) and line.part is not Part.END and line.process is not Process.OTHER
+        )
+
+    def unseen(self) -> tuple[str, ...]:
+        return tuple(line.reason for line in self._lines() if isinstance(line, record.Unseen))
+
+    def _strike(self, struck: record.Struck) -> Strike:
+        error = struck.error
+        if struck.side is Side.AFTER and struck.sent and not struck.replied and not error:
+            error = "nobody answered what was sent, so it is not known whether it was applied"
+        seen = tuple(each for each in self.seen() if each.seq <= struck.seq)
+        return Strike(killed=struck.killed, seen=seen, error=error)
+
+    def _boundary(self, line: record.Boundary) -> Boundary:
+        label = self._name_of(line.name, line.dependency)
+        if line.process is Process.MAIN and label not in OF_THE_SYSTEM:
+            label = f"{OF_MAIN}{label}"
+        return Boundary(
+            label=label,
+            process=line.process,
+            dependency=line.dependency,
+            name=line.name,
+            occurrence=line.occurrence,
+        )
+
+
+def rule_of(point: CrashPoint) -> Rule:
+    boundary = point.boundary
+    return Rule(
+        rule=CRASH,
+        name=boundary.name,
+        occurrence=boundary.occurrence,
+        side=point.side,
+        action=Kill(whom=WHOM[point.target]),
+        process=boundary.process,
+        dependency=boundary.dependency,
+    )
+
+
+class Watched(ByRules):
     """By seccomp user notification: every message of the whole process tree, in any language."""
 
     name = "seccomp user notification"
@@ -73,10 +134,10 @@ class Watched:
     )
 
     def __init__(self, lane: Lane, *, origin: float, own: Path, name_of: Namer) -> None:
+        super().__init__(name_of)
         self._lane = lane
         self._origin = origin
         self._own = own
-        self._name_of = name_of
         self._record = lane.directory / "boundaries.jsonl"
         self._listeners = lane.directory / "listeners.sock"
         self._control = lane.directory / "supervisor.sock"
@@ -123,61 +184,22 @@ class Watched:
         """:raises HarnessError: the supervisor has ended, and with it every send of the subject fails"""
         if status := self._lane.exit_of(self._pid):
             raise HarnessError(f"the supervisor ended with {status}")
-        self._client.disarm(_RULE)
+        self._client.disarm(CRASH)
         self._client.reset()
         self._begins = self._record.stat().st_size
 
     def arm(self, point: CrashPoint) -> None:
-        boundary = point.boundary
-        self._client.arm(
-            Rule(
-                rule=_RULE,
-                name=boundary.name,
-                occurrence=boundary.occurrence,
-                side=point.side,
-                action=Kill(whom=WHOM[point.target]),
-                process=boundary.process,
-                dependency=boundary.dependency,
-            )
-        )
+        self._client.arm(rule_of(point))
 
     def disarm(self) -> None:
-        self._client.disarm(_RULE)
+        self._client.disarm(CRASH)
 
     def struck(self, *, within: float) -> Strike | None:
-        struck = self._client.struck(_RULE, within=within)
-        if struck is None:
-            return None
-        error = struck.error
-        if struck.side is Side.AFTER and struck.sent and not struck.replied and not error:
-            error = "nobody answered what was sent, so it is not known whether it was applied"
-        seen = tuple(each for each in self.seen() if each.seq <= struck.seq)
-        return Strike(killed=struck.killed, seen=seen, error=error)
-
-    def seen(self) -> Run:
-        return tuple(
-            Sighting(boundary=self._boundary(line), pid=line.pid, alone=_is_alone(line), seq=line.seq)
-            for line in self._lines()
-            if isinstance(line, record.Boundary) and line.part is not Part.END and line.process is not Process.OTHER
-        )
-
-    def unseen(self) -> tuple[str, ...]:
-        return tuple(line.reason for line in self._lines() if isinstance(line, record.Unseen))
+        struck = self._client.struck(CRASH, within=within)
+        return None if struck is None else self._strike(struck)
 
     def _lines(self) -> list[record.Line]:
         return record.lines(self._record, offset=self._begins)
-
-    def _boundary(self, line: record.Boundary) -> Boundary:
-        label = self._name_of(line.name, line.dependency)
-        if line.process is Process.MAIN and label not in OF_THE_SYSTEM:
-            label = f"{OF_MAIN}{label}"
-        return Boundary(
-            label=label,
-            process=line.process,
-            dependency=line.dependency,
-            name=line.name,
-            occurrence=line.occurrence,
-        )
 
 
 def _is_alone(line: record.Boundary) -> bool:
