@@ -5,7 +5,7 @@ standing in between.
 import threading
 from collections import Counter
 
-from harness.boundaries.record import Boundary, Struck
+from harness.boundaries.record import Boundary, Part, Struck
 from harness.boundaries.rules import Process, Rule, Side
 
 
@@ -41,12 +41,10 @@ class Armed:
             self._occurrences[key] += 1
             return self.boundaries, self._occurrences[key]
 
-    def met(self, *, begun: Boundary | None, finished: Boundary | None, is_whole: bool) -> tuple[Rule, Boundary] | None:
-        """The rule that strikes where one message ends and another begins, and at which of them.
-
-        `is_whole`: what begins ends here, too, so that it can be met on both sides.
-        """
-        sides = [(finished, Side.AFTER), (begun, Side.BEFORE), (begun if is_whole else None, Side.AFTER)]
+    def met(self, *, begun: Boundary | None, finished: Boundary | None) -> tuple[Rule, Boundary] | None:
+        """The rule that strikes where one message ends and another begins, or begins and ends; and at which of them."""
+        whole = begun if begun is not None and begun.part is Part.WHOLE else None
+        sides = [(finished, Side.AFTER), (begun, Side.BEFORE), (whole, Side.AFTER)]
         for boundary, side in sides:
             if boundary is not None and (rule := self._rule(boundary, side)) is not None:
                 return rule, boundary

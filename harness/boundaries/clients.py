@@ -54,7 +54,7 @@ class LocalClients:
     def find(self, address: str, port: int) -> Client | None:
         for process, client in self._everybody():
             with suppress(psutil.Error):
-                for each in process.net_connections("tcp"):
+                for each in process.net_connections("tcp4"):
                     if each.raddr and each.raddr.port == port and f"{each.laddr.ip}:{each.laddr.port}" == address:
                         return client
         return None

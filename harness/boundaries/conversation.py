@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from harness.boundaries.armed import Armed
 from harness.boundaries.clients import Client
 from harness.boundaries.messages import Stream
 from harness.boundaries.record import Boundary, Part, Struck
@@ -26,6 +27,9 @@ REPLY_SECONDS_MAX = 5.0
 class Watch(Protocol):
     """Who follows the messages of all connections."""
 
+    @property
+    def armed(self) -> Armed: ...
+
     async def find(self, address: str, port: int) -> Client | None: ...
 
     def tell(self, name: str, part: Part, *, client: Client | None, dependency: str) -> Boundary | None:
@@ -33,8 +37,6 @@ class Watch(Protocol):
         ...
 
     def tell_end(self, boundary: Boundary) -> None: ...
-
-    def met(self, begun: Boundary | None, finished: Boundary | None) -> tuple[Rule, Boundary] | None: ...
 
     def strike(self, rule: Rule, client: Client, struck: Struck, *, held: str) -> asyncio.Task[bool]:
         """Carry a rule out and tell how, whatever becomes of the connection, whose address is `held`.
@@ -75,7 +77,7 @@ class Conversation:
                 part = Part.BEGIN if seen.open else Part.WHOLE
                 begun = self._watch.tell(seen.begun, part, client=client, dependency=self._dependency)
                 self._boundary = begun
-            met = self._watch.met(begun, finished)
+            met = self._watch.armed.met(begun=begun, finished=finished)
             if met is None or client is None:
                 self._is_unanswered = True
                 await stub.send()

@@ -157,10 +157,6 @@ class MessageProxies:
     def tell_end(self, boundary: Boundary) -> None:
         self._lines.append(msgspec.structs.replace(boundary, at=self._record.now(), part=Part.END))
 
-    def met(self, begun: Boundary | None, finished: Boundary | None) -> tuple[Rule, Boundary] | None:
-        is_whole = begun is not None and begun.part is Part.WHOLE
-        return self.armed.met(begun=begun, finished=finished, is_whole=is_whole)
-
     def strike(self, rule: Rule, client: Client, struck: Struck, *, held: str) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._strike, rule, client, struck, held))
         self._strikes.add(task)

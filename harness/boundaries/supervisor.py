@@ -280,8 +280,7 @@ class Supervisor:
         for boundary in (finished, begun):
             if boundary is not None:
                 self.log.write(boundary)
-        is_whole = begun is not None and begun.part is Part.WHOLE
-        met = self._armed.met(begun=begun, finished=finished, is_whole=is_whole)
+        met = self._armed.met(begun=begun, finished=finished)
         if met is None:
             return True
         threading.Thread(target=self._strike, args=(listener, call, *met, payload), daemon=True).start()
