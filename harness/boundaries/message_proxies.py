@@ -125,7 +125,10 @@ class MessageProxies:
     # --- what a conversation asks ---
 
     async def find(self, address: str, port: int) -> Client | None:
-        client = await asyncio.to_thread(self._clients.find, address, port)
+        try:
+            client = await asyncio.to_thread(self._clients.find, address, port)
+        except Exception:  # who is looked at may do anything meanwhile, and nobody's connection must stand still for it
+            return None
         if client is not None:
             self._callers[address] = client
         return client
