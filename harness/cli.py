@@ -198,6 +198,14 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
     is_flag=True,
     help="Leave redelivery to the job system: with Celery as slow as its visibility timeout.",
 )
+@click.option(
+    "--interception",
+    type=click.Choice(["seccomp", "proxy"]),
+    default=None,
+    envvar="JOBPROOF_INTERCEPTION",
+    show_envvar=True,
+    help="How workers are stopped. Default: the best that this machine allows.",
+)
 @click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
@@ -213,6 +221,7 @@ def explore_command(
     schedules: int | None,
     seed: int | None,
     real_redelivery: bool,
+    interception: str | None,
     strict: bool,
     out: Path | None,
     format_: str,
@@ -222,8 +231,12 @@ def explore_command(
     CONTRACT is a contract in Python; without one it is the reference worker's.
     """
     from harness.explore.exploration import Choice
-    from harness.explore.stage import plan_of
+    from harness.explore.interception import Way
+    from harness.explore.stage import plan_of, why_not_watched
 
+    way = Way(interception) if interception is not None else None
+    if way is Way.SECCOMP and (reason := why_not_watched(way)):
+        raise BadInputError(f"--interception seccomp cannot be had here: {reason}")
     path = contract_file if contract_file is not None else reference_contract()
     contract = compiled(path)
     if bug:
@@ -245,6 +258,7 @@ def explore_command(
         lanes=lanes if lanes is not None else (os.cpu_count() or 1),
         budget_seconds=budget,
         real_redelivery=real_redelivery,
+        interception=way,
         strict=strict,
         contract_file=str(contract_file) if contract_file is not None else "",
     )

@@ -70,6 +70,11 @@ class Stream:
         """
         return isinstance(self._reading, _Http) and not self._counts
 
+    @property
+    def within(self) -> bool:
+        """Whether a message has begun and not ended, or may have."""
+        return bool(self._sniffed) if self._reading is None else self._reading.within
+
     def feed(self, data: bytes) -> Seen:
         if self._reading is None:
             self._sniffed += data

@@ -37,6 +37,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from harness.boundaries import lines, processes, servers, sockets
+from harness.boundaries.armed import Armed
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
 from harness.boundaries.folders import Folders
 from harness.boundaries.messages import Seen, Stream
@@ -129,42 +130,39 @@ class Supervisor:
         self._listeners: dict[int, Listener] = {}
         self._stop = os.eventfd(0)
         self._epoll.register(self._stop, select.EPOLLIN)
-        self._changed = threading.Condition()  # guards what follows
-        self._rules: dict[str, Rule] = {}
-        self._struck: dict[str, Struck] = {}
+        self._armed = Armed()
+        self._mains: frozenset[int] = frozenset()  # never changed, only replaced: several threads look
+        self._welcomed = threading.Lock()
+        self._changed = threading.Lock()  # guards what follows
         self._doomed: dict[int, list[tuple[Listener, Call]]] = {}  # process -> what its other threads were to send
-        self._mains: set[int] = set()
-        self._occurrences: Counter[tuple[Process, str, str]] = Counter()
         self._unnamed: Counter[int] = Counter()  # by thread, since its latest boundary
-        self._boundaries = 0
         self._unseen = 0
         self._calls = 0
 
     # --- control ---
 
     def command(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._changed:
-            match request.get("op"):
-                case "arm":
-                    rule = msgspec.convert(request["rule"], Rule)
-                    self._rules[rule.rule] = rule
-                    self._struck.pop(rule.rule, None)
-                case "disarm":
-                    self._rules.pop(request["rule"], None)
-                case "reset":
-                    self._occurrences.clear()
-                case "main":
-                    self._mains.add(int(request["pid"]))
-                case "struck":
-                    name = request["rule"]
-                    self._changed.wait_for(lambda: name in self._struck, timeout=float(request["within"]))
-                    struck = self._struck.get(name)
-                    return {"struck": None if struck is None else msgspec.to_builtins(struck)}
-                case "status":
-                    return {"calls": self._calls, "boundaries": self._boundaries, "unseen": self._unseen}
-                case other:
-                    return {"error": f"unknown command {other!r}"}
+        match request.get("op"):
+            case "arm":
+                self._armed.arm(msgspec.convert(request["rule"], Rule))
+            case "disarm":
+                self._armed.disarm(request["rule"])
+            case "reset":
+                self._armed.reset()
+            case "main":
+                self._add_main(int(request["pid"]))
+            case "struck":
+                struck = self._armed.struck(request["rule"], within=float(request["within"]))
+                return {"struck": None if struck is None else msgspec.to_builtins(struck)}
+            case "status":
+                return {"calls": self._calls, "boundaries": self._armed.boundaries, "unseen": self._unseen}
+            case other:
+                return {"error": f"unknown command {other!r}"}
         return {}
+
+    def _add_main(self, pid: int) -> None:
+        with self._welcomed:
+            self._mains |= {pid}
 
     def stop(self) -> None:
         os.eventfd_write(self._stop, 1)
@@ -191,8 +189,7 @@ class Supervisor:
             self.log.write(Unseen(at=self.log.now(), pid=pid, reason=f"its listener could not be taken: {error}"))
             return
         if role == "main":
-            with self._changed:
-                self._mains.add(pid)
+            self._add_main(pid)
         self._listeners[descriptor] = Listener(descriptor)
         self._epoll.register(descriptor, select.EPOLLIN)
         link.sendall(b"taken\n")
@@ -318,23 +315,19 @@ class Supervisor:
         """Write down what begins and ends with this call, and strike if that is armed."""
         if begun is not None and self._is_doomed(listener, call, begun):
             return False
-        rule = None
         if finished is not None:
             finished = msgspec.structs.replace(finished, at=self.log.now(), part=Part.END, pid=call.pid)
-            self.log.write(finished)
-            rule = self._rule(finished, Side.AFTER)
-        if rule is None and begun is not None:
-            self.log.write(begun)
-            rule = self._rule(begun, Side.BEFORE)
-            if rule is None and begun.part is Part.WHOLE:
-                rule = self._rule(begun, Side.AFTER)
-            finished = begun
-        if rule is None or finished is None:
+        for boundary in (finished, begun):
+            if boundary is not None:
+                self.log.write(boundary)
+        met = self._armed.met(begun=begun, finished=finished)
+        if met is None:
             return True
-        if _kills_sender(rule, finished):
+        rule, struck_at = met
+        if _kills_sender(rule, struck_at):
             with self._changed:
-                self._doomed[finished.tgid] = []
-        threading.Thread(target=self._strike, args=(listener, call, rule, finished, effect), daemon=True).start()
+                self._doomed[struck_at.tgid] = []
+        threading.Thread(target=self._strike, args=(listener, call, *met, effect), daemon=True).start()
         return False
 
     def _is_doomed(self, listener: Listener, call: Call, boundary: Boundary) -> bool:
@@ -388,31 +381,28 @@ class Supervisor:
         connection.undo = Undo(copy.deepcopy(connection.stream), payload, taken)
 
     def _number(self, connection: Connection, call: Call, name: str, part: Part) -> Boundary:
-        with self._changed:
-            sender = connection.senders.get(call.pid)
-            if sender is None or sender.mains != len(self._mains):
-                tgid = processes.process_of(call.pid)
-                sender = Sender(tgid, *self._family(tgid), len(self._mains))
-                connection.senders[call.pid] = sender
-            process = sender.process
-            self._boundaries += 1
-            name = without_pids(name, sender.tgid, sender.main)
-            key = (process, connection.dependency, name)
-            self._occurrences[key] += 1
-            return Boundary(
-                seq=self._boundaries,
-                at=self.log.now(),
-                name=name,
-                occurrence=self._occurrences[key],
-                part=part,
-                process=process,
-                pid=call.pid,
-                tgid=sender.tgid,
-                dependency=connection.dependency,
-                peer=connection.peer,
-                where=lines.read(self.settings.lines, sender.tgid, call.pid) if self.settings.lines else "",
-                unnamed=self._unnamed.pop(call.pid, 0),
-            )
+        mains = self._mains
+        sender = connection.senders.get(call.pid)
+        if sender is None or sender.mains != len(mains):
+            tgid = processes.process_of(call.pid)
+            sender = Sender(tgid, *self._family(tgid), len(mains))
+            connection.senders[call.pid] = sender
+        name = without_pids(name, sender.tgid, sender.main)
+        seq, occurrence = self._armed.number(sender.process, connection.dependency, name)
+        return Boundary(
+            seq=seq,
+            at=self.log.now(),
+            name=name,
+            occurrence=occurrence,
+            part=part,
+            process=sender.process,
+            pid=call.pid,
+            tgid=sender.tgid,
+            dependency=connection.dependency,
+            peer=connection.peer,
+            where=lines.read(self.settings.lines, sender.tgid, call.pid) if self.settings.lines else "",
+            unnamed=self._unnamed.pop(call.pid, 0),
+        )
 
     def _family(self, tgid: int) -> tuple[Process, int]:
         """What a process is, and its main process or 0."""
@@ -426,18 +416,6 @@ class Supervisor:
             if ancestor <= 1:
                 break
         return Process.OTHER, 0
-
-    def _rule(self, boundary: Boundary, side: Side) -> Rule | None:
-        """The armed rule that strikes here, which is used up by that."""
-        with self._changed:
-            for rule in self._rules.values():
-                if (
-                    (rule.name, rule.occurrence, rule.side) == (boundary.name, boundary.occurrence, side)
-                    and rule.process in {None, boundary.process}
-                    and rule.dependency in {"", boundary.dependency}
-                ):
-                    return self._rules.pop(rule.rule)
-        return None
 
     # --- striking ---
 
@@ -470,9 +448,7 @@ class Supervisor:
             its_listener.let_pass(its_call)
         struck = msgspec.structs.replace(struck, at=self.log.now())
         self.log.write(struck)
-        with self._changed:
-            self._struck[rule.rule] = struck
-            self._changed.notify_all()
+        self._armed.carried_out(struck)
 
     def _send(self, listener: Listener, call: Call, payload: bytes, struck: Struck) -> Struck:
         """Send in place of the process, and wait for the peer's answer, which is left to be read."""
@@ -503,8 +479,7 @@ class Supervisor:
                     raise OSError("a commit that is done cannot be told as an error")
                 listener.fail(call, errno)
             case Kill(whom=whom):
-                with self._changed:
-                    _, main = self._family(boundary.tgid)
+                _, main = self._family(boundary.tgid)
                 victims = self._victims(whom, boundary.tgid, main)
                 if not listener.is_valid(call):
                     raise ProcessLookupError("the sender had gone before it was killed")

@@ -17,6 +17,7 @@ from harness.boundaries.rules import Side
 from harness.checkers import judge
 from harness.coverage import covered
 from harness.events import BaselineRecorded, RunBegan, SubjectDescribed
+from harness.explore.interception import Watched, Way
 from harness.explore.notebook import write_out
 from harness.explore.points import CrashPoint, Key, Kind, Recorded, crash_points, diverged, recorded
 from harness.explore.result import (
@@ -66,6 +67,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     lanes: int = 2
     budget_seconds: float = 60.0
     real_redelivery: bool = False
+    interception: Way | None = None  # None: the best that this machine allows
     strict: bool = False
     contract_file: str = ""
 
@@ -201,6 +203,7 @@ class Explorer:
                 cwd=self.cwd,
                 home=home,
                 real_redelivery=self.choice.real_redelivery,
+                interception=self.choice.interception,
             )
         )
 
@@ -462,6 +465,8 @@ class Explorer:
         words += ["--job", self.task]
         if choice.real_redelivery:
             words.append("--real-redelivery")
+        if choice.interception is not None:
+            words += ["--interception", choice.interception.value]
         for name in (only,) if only else choice.only:
             words += ["--only", name]
         if not only and not choice.only:
@@ -473,8 +478,8 @@ class Explorer:
 
     def _notes(self, exploring: Exploring, runs: list[_Trial]) -> tuple[str, ...]:
         notes = list(exploring.notes)
-        if reason := why_not_watched():
-            notes.append(f"Sends were not intercepted: {reason}.")
+        if reason := why_not_watched(self.choice.interception):
+            notes.append(f"Not by {Watched.name}: {reason}.")
         else:
             notes.append("The worker runs with no_new_privs: set-user-id programs give it no rights.")
         notes.append(exploring.left_to_it if self.choice.real_redelivery else exploring.given_back)

@@ -1,9 +1,11 @@
-"""How a worker is stopped at a boundary, and what its boundaries are: one protocol, two ways."""
+"""How a worker is stopped at a boundary, and what its boundaries are: one protocol, and what its ways share."""
 
 import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +23,7 @@ from harness.session import HarnessError, Lane
 from harness.waiting import wait_until
 
 START_SECONDS_MAX = 20.0
-_RULE = "the crash"
+CRASH = "the crash"  # the name of the one rule
 
 
 class Strike(Struct, frozen=True, kw_only=True):
@@ -30,6 +32,13 @@ class Strike(Struct, frozen=True, kw_only=True):
     killed: tuple[int, ...]
     seen: Run
     error: str = ""
+
+
+class Way(StrEnum):
+    """The names of those there are."""
+
+    SECCOMP = "seccomp"
+    PROXY = "proxy"
 
 
 class Interception(Protocol):
@@ -62,7 +71,64 @@ class Interception(Protocol):
         ...
 
 
-class Watched:
+class ByRules:
+    """What is the same of each way that arms a `Rule`, and tells what it saw as lines of `boundaries.record`."""
+
+    def __init__(self, naming: Naming) -> None:
+        self._naming = naming
+
+    def _lines(self) -> Sequence[record.Line]:
+        """Those of this trial."""
+        raise NotImplementedError
+
+    def seen(self) -> Run:
+        found: list[Sighting] = []
+        unnamed: set[int] = set()  # who has sent what is no boundary, since its boundary before that
+        for line in self._boundaries():
+            if line.process is Process.OTHER:
+                continue
+            boundary = self._naming.boundary(
+                line.name, dependency=line.dependency, process=line.process, occurrence=line.occurrence
+            )
+            if boundary is None:
+                unnamed.add(line.pid)
+                continue
+            alone = _is_alone(line) and line.pid not in unnamed
+            unnamed.discard(line.pid)
+            found.append(Sighting(boundary=boundary, pid=line.pid, alone=alone, seq=line.seq, where=line.where))
+        return tuple(found)
+
+    def unseen(self) -> tuple[str, ...]:
+        left = sorted({line.name for line in self._boundaries() if line.process is Process.OTHER})
+        told = [f"{name}, sent by a process whose parent had ended: it is not known whose it is" for name in left]
+        return (*told, *(line.reason for line in self._lines() if isinstance(line, record.Unseen)))
+
+    def _strike(self, struck: record.Struck) -> Strike:
+        error = struck.error
+        if struck.side is Side.AFTER and struck.sent and not struck.replied and not error:
+            error = "nobody answered what was sent, so it is not known whether it was applied"
+        seen = tuple(each for each in self.seen() if each.seq <= struck.seq)
+        return Strike(killed=struck.killed, seen=seen, error=error)
+
+    def _boundaries(self) -> list[record.Boundary]:
+        """Each message once, by its beginning."""
+        return [line for line in self._lines() if isinstance(line, record.Boundary) and line.part is not Part.END]
+
+
+def rule_of(point: CrashPoint) -> Rule:
+    boundary = point.boundary
+    return Rule(
+        rule=CRASH,
+        name=boundary.name,
+        occurrence=boundary.occurrence,
+        side=point.side,
+        action=Kill(whom=WHOM[point.target]),
+        process=boundary.process,
+        dependency=boundary.dependency,
+    )
+
+
+class Watched(ByRules):
     """By seccomp user notification: every message of the whole process tree, in any language."""
 
     name = "seccomp user notification"
@@ -72,10 +138,10 @@ class Watched:
     )
 
     def __init__(self, lane: Lane, *, origin: float, own: Path, naming: Naming) -> None:
+        super().__init__(naming)
         self._lane = lane
         self._origin = origin
         self._own = own
-        self._naming = naming
         self._record = lane.directory / "boundaries.jsonl"
         self._listeners = lane.directory / "listeners.sock"
         self._control = lane.directory / "supervisor.sock"
@@ -138,65 +204,22 @@ class Watched:
             self._lines_of.mkdir()
         if status := self._lane.exit_of(self._pid):
             raise HarnessError(f"the supervisor ended with {status}")
-        self._client.disarm(_RULE)
+        self._client.disarm(CRASH)
         self._client.reset()
         self._begins = self._record.stat().st_size
 
     def arm(self, point: CrashPoint) -> None:
-        boundary = point.boundary
-        self._client.arm(
-            Rule(
-                rule=_RULE,
-                name=boundary.name,
-                occurrence=boundary.occurrence,
-                side=point.side,
-                action=Kill(whom=WHOM[point.target]),
-                process=boundary.process,
-                dependency=boundary.dependency,
-            )
-        )
+        self._client.arm(rule_of(point))
 
     def disarm(self) -> None:
-        self._client.disarm(_RULE)
+        self._client.disarm(CRASH)
 
     def struck(self, *, within: float) -> Strike | None:
-        struck = self._client.struck(_RULE, within=within)
-        if struck is None:
-            return None
-        error = struck.error
-        if struck.side is Side.AFTER and struck.sent and not struck.replied and not error:
-            error = "nobody answered what was sent, so it is not known whether it was applied"
-        seen = tuple(each for each in self.seen() if each.seq <= struck.seq)
-        return Strike(killed=struck.killed, seen=seen, error=error)
-
-    def seen(self) -> Run:
-        found: list[Sighting] = []
-        unnamed: set[int] = set()  # who has sent what is no boundary, since its boundary before that
-        for line in self._boundaries():
-            if line.process is Process.OTHER:
-                continue
-            boundary = self._naming.boundary(
-                line.name, dependency=line.dependency, process=line.process, occurrence=line.occurrence
-            )
-            if boundary is None:
-                unnamed.add(line.pid)
-                continue
-            alone = _is_alone(line) and line.pid not in unnamed
-            unnamed.discard(line.pid)
-            found.append(Sighting(boundary=boundary, pid=line.pid, alone=alone, seq=line.seq, where=line.where))
-        return tuple(found)
-
-    def unseen(self) -> tuple[str, ...]:
-        left = sorted({line.name for line in self._boundaries() if line.process is Process.OTHER})
-        told = [f"{name}, sent by a process whose parent had ended: it is not known whose it is" for name in left]
-        return (*told, *(line.reason for line in self._lines() if isinstance(line, record.Unseen)))
+        struck = self._client.struck(CRASH, within=within)
+        return None if struck is None else self._strike(struck)
 
     def _lines(self) -> list[record.Line]:
         return record.lines(self._record, offset=self._begins)
-
-    def _boundaries(self) -> list[record.Boundary]:
-        """Each message once, by its beginning."""
-        return [line for line in self._lines() if isinstance(line, record.Boundary) and line.part is not Part.END]
 
 
 def _is_alone(line: record.Boundary) -> bool:

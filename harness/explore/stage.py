@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from harness import __version__
 from harness.boundaries import processes, user_notify
+from harness.boundaries.clients import runs
 from harness.codec import digest
 from harness.contract import Contract, fill
 from harness.events import (
@@ -31,11 +32,11 @@ from harness.events import (
     RunBegan,
     SubjectDescribed,
 )
-from harness.explore.gated import Gated
-from harness.explore.interception import Interception, Strike, Watched
+from harness.explore.interception import Interception, Strike, Watched, Way
 from harness.explore.naming import Naming
 from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
+from harness.explore.proxied import Proxied, proxies_of
 from harness.history import History
 from harness.plan import Plan
 from harness.runtimes.home import LaneHome
@@ -65,7 +66,6 @@ ORPHAN_SECONDS_MAX = 5.0
 DRAIN_SLACK_SECONDS = 15.0
 STRUCK_POLL_SECONDS = 0.2
 STRIKE_SECONDS_MAX = 20.0  # from when the boundary was seen: to send, to hear the answer, to kill and see them gone
-INTERCEPTION_VARIABLE, GATE = "JOBPROOF_INTERCEPTION", "gate"
 CLEAN = "clean"
 NEMESIS = "nemesis"
 BASELINE = "baseline"
@@ -234,14 +234,14 @@ class Stage:
         """
 
         def gone() -> bool:
-            return not any(map(_runs, tree)) and not self._strays()
+            return not any(map(runs, tree)) and not self._strays()
 
         with suppress(WaitedInVainError):
             wait_until(gone, within=ORPHAN_SECONDS_MAX, or_else="orphans")
             return
         self.system.record_what_is_left_behind()
         self._end_strays()
-        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+        wait_until(lambda: not any(map(runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
 
     def _end_worker(self) -> None:
         tree = self._tree()
@@ -250,7 +250,7 @@ class Stage:
         for pid in tree[1:]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)  # what has left the group
-        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+        wait_until(lambda: not any(map(runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
         _explorable(self.system).wait_parted(within=GONE_SECONDS_MAX)
         self._node.down = True
 
@@ -326,12 +326,6 @@ _SPOKEN = {
 }
 
 
-def _runs(pid: int) -> bool:
-    with suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
-
-
 def _empty(directory: Path) -> None:
     """Every file below it is removed; folders stay, for whoever is alive and has made them."""
     for path in directory.rglob("*"):
@@ -383,11 +377,9 @@ def _urls(contract: Contract, placeholders: dict[str, str]) -> list[sa.URL]:
     return [sa.make_url(fill(table.url, placeholders, where=f"table {table.table}")) for table in contract.tables()]
 
 
-def why_not_watched() -> str:
-    """Why crash points are explored by the gate; empty where every send can be seen."""
-    if os.environ.get(INTERCEPTION_VARIABLE) == GATE:
-        return f"{INTERCEPTION_VARIABLE}={GATE}"
-    return user_notify.available()
+def why_not_watched(asked: Way | None) -> str:
+    """Why workers are stopped by proxies; empty where every send can be seen."""
+    return "proxies were asked for" if asked is Way.PROXY else user_notify.available()
 
 
 def _watched(system: LocalSystem, lane: Lane, notebook: Notebook, naming: Naming) -> Watched:
@@ -423,29 +415,43 @@ def open_stage(
     cwd: Path,
     home: LaneHome,
     real_redelivery: bool,
+    interception: Way | None,
 ) -> Iterator[Stage]:
-    """A deployed system with one worker under the interception that this machine allows. `directory` is a new one.
+    """A deployed system with one worker under the interception that is asked for, or the best that there is here.
+
+    `directory` is a new one.
 
     :raises SubjectError: the subject cannot be started
     :raises HarnessError: a part of the harness cannot be started
     """
-    is_watched = not why_not_watched()
+    is_watched = not why_not_watched(interception)
     with ExitStack() as stack:
         notebook = Notebook(directory)
         home.make_ready()
         lane = stack.enter_context(session.lane(name))
-        broker = start_broker(lane, server, home.ports.broker)
-        system = LocalSystem(plan=plan, lane=lane, recorder=notebook, cwd=cwd, broker=broker, home=home)
+        port = home.ports.broker if is_watched else home.behind.broker
+        broker = start_broker(lane, server, port, home.ports.broker)
+        system = LocalSystem(
+            plan=plan,
+            lane=lane,
+            recorder=notebook,
+            cwd=cwd,
+            broker=broker,
+            home=home,
+            is_ledger_behind=not is_watched,
+        )
         stack.callback(system.close)
         driver = _explorable(system)
         system.workers.environment = {**system.environment, **driver.exploring.environment}
         (job,) = plan.workload
         naming = Naming(driver, job)
-        interception: Interception = Gated(system, notebook, naming=naming)
-        if is_watched:
-            interception = _watched(system, lane, notebook, naming)
+        stopper: Interception = (
+            _watched(system, lane, notebook, naming)
+            if is_watched
+            else Proxied(stack.enter_context(proxies_of(system)), naming=naming)
+        )
         system.start()
-        stage = Stage(system, notebook, interception, real=real_redelivery)
+        stage = Stage(system, notebook, stopper, real=real_redelivery)
         stage.described = next(
             (event for event in notebook.sources()[HARNESS] if isinstance(event, SubjectDescribed)), None
         )

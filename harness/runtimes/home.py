@@ -27,9 +27,10 @@ FORKER_SECONDS_MAX = 60.0
 _numbers = itertools.count(1)
 
 
-class Ports(Struct, frozen=True, kw_only=True):
-    broker: int  # where the subject finds it
-    behind: int  # where it listens itself while the fault proxy stands on its port
+class Ports(Struct, frozen=True):
+    """Of the broker and of the ledger."""
+
+    broker: int
     http: int
     smtp: int
 
@@ -73,10 +74,13 @@ class Forker:
 class LaneHome:
     """One lane for as long as the run; a scenario at a time."""
 
-    def __init__(self, session: Session, scope: Lane, *, name: str, ports: Ports, ledgers: Forker) -> None:
+    def __init__(
+        self, session: Session, scope: Lane, *, name: str, ports: Ports, behind: Ports, ledgers: Forker
+    ) -> None:
         self.session = session
         self.name = name
-        self.ports = ports
+        self.ports = ports  # where the subject finds them
+        self.behind = behind  # where they listen while proxies stand on those
         self.ledgers = ledgers
         self.directory = scope.directory / "work"
         self._scope = scope
@@ -180,7 +184,7 @@ def open_homes(session: Session, count: int) -> Iterator[tuple[LaneHome, ...]]:
     first = next(_numbers)
     with (
         session.lane(f"lanes-{first}") as shared,
-        claimed_ports(session.directory.parent, 4 * count) as claimed,
+        claimed_ports(session.directory.parent, 6 * count) as claimed,
     ):
         argv = [sys.executable, "-P", "-m", "harness.services.warm_ledger"]
         ledgers = start_forker(shared, argv, environment=dict(os.environ), cwd=shared.directory, log="ledgers.log")
@@ -191,13 +195,14 @@ def open_homes(session: Session, count: int) -> Iterator[tuple[LaneHome, ...]]:
                 scope = Lane(session, shared.directory / str(number + 1))
                 scope.directory.mkdir(mode=0o700)
                 scopes.append(scope)
-                broker, behind, http, smtp = claimed[4 * number : 4 * number + 4]
+                own = claimed[6 * number : 6 * number + 6]
                 homes.append(
                     LaneHome(
                         session,
                         scope,
                         name=f"jobproof_{session.directory.name}_{first}_{number + 1}",
-                        ports=Ports(broker=broker, behind=behind, http=http, smtp=smtp),
+                        ports=Ports(*own[:3]),
+                        behind=Ports(*own[3:]),
                         ledgers=ledgers,
                     )
                 )

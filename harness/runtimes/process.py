@@ -48,12 +48,15 @@ class LocalSystem:
         cwd: Path,
         broker: Broker,
         home: LaneHome,
+        is_ledger_behind: bool = False,
     ) -> None:
+        """`is_ledger_behind`: somebody else stands where the subject looks for it."""
         self.plan = plan
         self.lane = lane
         self.recorder = recorder
         self.directory = lane.directory  # of logs and sockets; the subject's own is the home's
         self.home = home
+        self._ledger_ports = home.behind if is_ledger_behind else home.ports
         self.cwd = cwd
         self.broker_server = broker
         self.python = subject_python()
@@ -139,8 +142,8 @@ class LocalSystem:
             origin=self.recorder.origin,
             honours_key=self.contract.honours_key,
             honours_fence=self.contract.honours_fence,
-            port=self.home.ports.http,
-            smtp_port=self.home.ports.smtp,
+            port=self._ledger_ports.http,
+            smtp_port=self._ledger_ports.smtp,
         )
         forker = self.home.ledgers.pid if self.home.ledgers.ready() else 0
         words = [str(LEDGER_PROGRAM)] if forker else ["-P", "-m", "harness.services.ledger"]
@@ -290,7 +293,7 @@ def deploy(
             (home,) = stack.enter_context(open_homes(session, 1))
         home.make_ready()
         lane = stack.enter_context(session.lane(name))
-        port = home.ports.behind if plan.proxied else home.ports.broker
+        port = home.behind.broker if plan.proxied else home.ports.broker
         broker = start_broker(lane, server, port, home.ports.broker)
         system = LocalSystem(plan=plan, lane=lane, recorder=recorder, cwd=cwd, broker=broker, home=home)
         stack.callback(system.close)

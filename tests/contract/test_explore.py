@@ -178,19 +178,6 @@ def test_what_cannot_be_meant_is_told_in_one_line(words: tuple[str, ...], told: 
     assert told in ran.err.strip().splitlines()[-1]
 
 
-def test_where_sends_cannot_be_seen_the_played_downstream_stops_the_worker_and_the_report_says_what_it_misses(
-    jobproof: JobproofCommand,
-) -> None:
-    words = ("explore", "--bug", "check-then-send", "--job", "send_invoice_email", "--targets", "child,group")
-    ran = jobproof(*words, out=True, JOBPROOF_INTERCEPTION="gate")
-    assert fates(ran) == {
-        f"POST /v1/emails #1 {side} {target}": "violated" if side == "after" else "held"
-        for side in ("before", "after")
-        for target in ("child", "group")
-    }
-    assert "commits" in explored(ran)["cannot_see"][0]
-
-
 def test_redelivery_that_is_left_to_celery_is_waited_for_no_longer_than_the_budget(jobproof: JobproofCommand) -> None:
     only = ("--only", "POST /told/first #1 after child", "--only", "POST /told/first #1 after main")
     ran = jobproof("explore", HARD, "--job", "twice", *only, "--real-redelivery", "--budget", "6s", out=True)

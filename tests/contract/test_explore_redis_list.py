@@ -172,7 +172,7 @@ def test_what_cannot_be_seen_or_judged_without_a_probe_is_in_every_report(jobpro
 
 
 def test_where_sends_cannot_be_seen_the_played_downstream_stops_the_worker(jobproof: JobproofCommand) -> None:
-    ran = jobproof("explore", NAIVE, *EXPLORE, out=True, JOBPROOF_INTERCEPTION="gate")
+    ran = jobproof("explore", NAIVE, *EXPLORE, out=True, JOBPROOF_INTERCEPTION="proxy")
     assert failed(ran) == {f"{BEFORE} main", f"{BEFORE} group"}
     assert len(fates(ran)) == 4
 
