@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test containers lint format lock schema matrix sample clean
+.PHONY: help run test containers lint format lock schema matrix rules sample clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ schema: .venv/.run ## write docs/result.schema.json anew
 
 matrix: .venv/.run ## write docs/detection.md anew: which planted bug is found where
 	$(BIN)/jobproof list bugs --format markdown > docs/detection.md
+
+rules: .venv/.run ## write docs/audit-rules.md anew: what an audit asks
+	$(BIN)/jobproof list rules --format markdown > docs/audit-rules.md
 
 sample: .venv/.run ## write the committed sample report anew
 	rm -rf reports/sample .sample

@@ -7,8 +7,9 @@
 * the same, tuned: no gossip, mingle, heartbeat; a visibility timeout of 1 s that is looked after every 0.1 s
 * jobproof explore, on one lane and on two: clean runs and confirmations are trials, too
 
-One job with one effect over HTTP; the rivals kill the whole group inside the effect and wait until it was redelivered,
-done and acknowledged. The ratios matter, not the numbers: they are another machine's tomorrow.
+The rivals have a job with one effect over HTTP, explore has one with three. The rivals kill the whole group inside the
+effect and wait until it was redelivered, done and acknowledged. The ratios matter, not the numbers: they are another
+machine's tomorrow.
 """
 
 import argparse
@@ -37,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 HARD = ROOT / "tests" / "subjects" / "hard" / "hard_contract.py"
 TRIAL_SECONDS_MAX = 60.0
 TARGET_PER_SECOND = 8.0
+THREE_EFFECTS_SECONDS = 5.0
 APP = """
 import json, os, urllib.request
 from celery import Celery
@@ -172,7 +174,7 @@ def _killed_and_redelivered(
 
 def explored(lanes: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
-        words = ["explore", str(HARD), "--job", "twice", "--targets", "child,group", "--lanes", str(lanes)]
+        words = ["explore", str(HARD), "--job", "thrice", "--targets", "child,group", "--lanes", str(lanes)]
         subprocess.run(
             [sys.executable, "-P", "-m", "harness.cli", *words, "--out", f"{name}/out"],
             check=True,
@@ -204,8 +206,8 @@ def main() -> int:
         print(f"{name:50}{per_second:10.2f}{per_second / defaults:12.1f}{per_second / tuned:10.1f}")
     for lanes, each in told.items():
         print(
-            f"two effects, child and group, every boundary and side, {lanes} lane(s): "
-            f"{each['trials']:.0f} trials in {each['seconds']:.1f} s"
+            f"three effects, child and group, every boundary and side, {lanes} lane(s): "
+            f"{each['trials']:.0f} trials in {each['seconds']:.1f} s; the target is {THREE_EFFECTS_SECONDS:g} s"
         )
     reached = told[1]["per second"]
     print(f"one lane reached {reached:.1f} a second; the target is {TARGET_PER_SECOND:g}")

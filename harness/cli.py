@@ -3,7 +3,6 @@
 import difflib
 import os
 import random
-import re
 import secrets
 import sys
 import time
@@ -20,6 +19,8 @@ import msgspec
 from harness import __version__
 from harness.bad_input import BadInputError
 from harness.boundaries.rules import Side
+from harness.cli_audit import audit_command
+from harness.cli_types import Seconds
 from harness.contract import Contract, ContractError, PlantedBug
 from harness.exit_codes import ExitCode, exit_code
 from harness.system import Target
@@ -36,7 +37,6 @@ _WORST_FIRST = (
     ExitCode.UNKNOWN,
     ExitCode.HELD,
 )
-BUDGET_SECONDS_MAX = 3600
 EXPLORE_JSON = "explore.json"
 LOCAL = "local"
 BASE_IMAGE_VARIABLE = "JOBPROOF_BASE_IMAGE"
@@ -50,6 +50,9 @@ def cli() -> None:
     Exit codes: 0 every guarantee held, 1 one was violated, 2 bad arguments, contract or configuration,
     3 could not be judged, 4 the harness itself failed, 130 interrupted.
     """
+
+
+cli.add_command(audit_command)
 
 
 class WholeNumber(click.ParamType[int]):
@@ -207,19 +210,6 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
     return chosen
 
 
-class Seconds(click.ParamType[float]):
-    """A time such as 60s or 2m."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m)?", str(value))
-        seconds = float(found[1]) * (60 if found[2] == "m" else 1) if found else 0.0
-        if not 1 <= seconds <= BUDGET_SECONDS_MAX:
-            self.fail(f"{value!r} is not a time from 1s to {BUDGET_SECONDS_MAX // 60}m", param, ctx)
-        return seconds
-
-
 @cli.command("explore")
 @click.argument("contract_file", type=click.Path(path_type=Path), required=False, metavar="[CONTRACT]")
 @click.option("--job", required=True, metavar="NAME", help="The task: its name, or the last part of it.")
@@ -241,7 +231,19 @@ class Seconds(click.ParamType[float]):
 @click.option(
     "--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Of the schedules. Default: drawn, and printed."
 )
-@click.option("--real-redelivery", is_flag=True, help="Leave redelivery to Celery: as slow as its visibility timeout.")
+@click.option(
+    "--real-redelivery",
+    is_flag=True,
+    help="Leave redelivery to the job system: with Celery as slow as its visibility timeout.",
+)
+@click.option(
+    "--interception",
+    type=click.Choice(["seccomp", "proxy"]),
+    default=None,
+    envvar="JOBPROOF_INTERCEPTION",
+    show_envvar=True,
+    help="How workers are stopped. Default: the best that this machine allows.",
+)
 @click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
@@ -257,6 +259,7 @@ def explore_command(
     schedules: int | None,
     seed: int | None,
     real_redelivery: bool,
+    interception: str | None,
     strict: bool,
     out: Path | None,
     format_: str,
@@ -266,8 +269,12 @@ def explore_command(
     CONTRACT is a contract in Python; without one it is the reference worker's.
     """
     from harness.explore.exploration import Choice
-    from harness.explore.stage import plan_of
+    from harness.explore.interception import Way
+    from harness.explore.stage import plan_of, why_not_watched
 
+    way = Way(interception) if interception is not None else None
+    if way is Way.SECCOMP and (reason := why_not_watched(way)):
+        raise BadInputError(f"--interception seccomp cannot be had here: {reason}")
     path = contract_file if contract_file is not None else reference_contract()
     contract = compiled(path)
     if bug:
@@ -289,6 +296,7 @@ def explore_command(
         lanes=lanes if lanes is not None else (os.cpu_count() or 1),
         budget_seconds=budget,
         real_redelivery=real_redelivery,
+        interception=way,
         strict=strict,
         contract_file=str(contract_file) if contract_file is not None else "",
     )
@@ -360,7 +368,7 @@ def check_command(directory: Path, format_: str) -> int:
 
 
 @cli.command("list")
-@click.argument("what", type=click.Choice(["scenarios", "guarantees", "faults", "bugs"]))
+@click.argument("what", type=click.Choice(["scenarios", "guarantees", "faults", "bugs", "rules"]))
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Whose planted bugs to list.")
 @click.option(
     "--format",
@@ -368,18 +376,23 @@ def check_command(directory: Path, format_: str) -> int:
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
-    help="For the output; markdown is for bugs: which guarantee finds which, in which scenario.",
+    help="For the output; markdown is for bugs (which guarantee finds which, in which scenario) and rules.",
 )
 def list_command(what: str, contract_file: Path | None, format_: str) -> int:
-    """List what there is to run, to judge by, to hurt with, or to plant."""
+    """List what there is to run, to judge by, to hurt with, to plant, or to ask in an audit."""
     rows = _rows(what, contract_file)
     if format_ == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
     elif format_ == "markdown":
-        from harness.report import matrix
+        from harness.report import audit, matrix
 
+        if what == "rules":
+            from harness.audit.rules import CATALOGUE
+
+            click.echo(audit.rules_page(CATALOGUE), nl=False)
+            return ExitCode.HELD
         if what != "bugs":
-            raise BadInputError(f"--format markdown is for bugs, not for {what}")
+            raise BadInputError(f"--format markdown is for bugs and rules, not for {what}")
         path = contract_file if contract_file is not None else reference_contract()
         click.echo(matrix.render(compiled(path)), nl=False)
     else:
@@ -556,6 +569,13 @@ def _rows(what: str, contract_file: Path | None) -> list[dict[str, Any]]:
         from harness.faults import CATALOGUE as FAULTS
 
         return [{"name": str(fault.__struct_config__.tag), "story": fault.summary} for fault in FAULTS]
+    if what == "rules":
+        from harness.audit.rules import CATALOGUE as RULES
+
+        return [
+            {"name": rule.name, "story": rule.asks, "severity": rule.severity, "covers": rule.failure_modes}
+            for rule in RULES
+        ]
     contract = compiled(contract_file if contract_file is not None else reference_contract())
     return [_bug_row(bug) for bug in contract.planted_bugs]
 

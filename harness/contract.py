@@ -319,6 +319,7 @@ class Contract(Value, frozen=True, kw_only=True):
     * `honours_fence`: where a request carries a number that only grows; what comes with a lower one than its path has
       seen before is refused. None: the played downstream does not know of it
     * `scratch`: directories in which nothing may be left once all is over
+    * `files`: directories in which to rename, link, remove and sync a file are effects: `explore` stops a job there
     """
 
     name: str
@@ -333,6 +334,7 @@ class Contract(Value, frozen=True, kw_only=True):
     sidecars: tuple[Sidecar, ...] = ()
     alerts: Alerts | None = None
     scratch: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     dead_letters: DeadLetterTable | None = None
     state: tuple[SqlTable, ...] = ()
     planted_bugs: tuple[PlantedBug, ...] = ()
@@ -355,6 +357,7 @@ class Contract(Value, frozen=True, kw_only=True):
         templates = {f"environment[{name!r}]": text for name, text in self.environment.items()}
         templates |= {f"table {table.table!r}": table.url for table in self.tables()}
         templates |= {f"scratch {path!r}": path for path in self.scratch}
+        templates |= {f"files {path!r}": path for path in self.files}
         if self.dead_letters is not None:
             templates["spool"] = self.dead_letters.spool
         for sidecar in self.sidecars:

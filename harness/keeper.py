@@ -29,6 +29,8 @@ LOG_BYTES_MAX = 1 << 20
 MARKER = "JOBPROOF_SESSION"
 PR_SET_CHILD_SUBREAPER = 36
 FORK_SECONDS_MAX = 10.0
+# By the keeper, or by any Python: what it starts is to find them as from a shell.
+IGNORED = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGXFSZ)
 _READ_BYTES = 1 << 16
 
 
@@ -169,7 +171,7 @@ class Keeper:
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
+            for number in IGNORED:
                 signal.signal(number, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a killed subject leaves no core files behind
             null = os.open(os.devnull, os.O_RDONLY)

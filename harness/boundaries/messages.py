@@ -64,8 +64,16 @@ class Stream:
 
     @property
     def has_costly_reads(self) -> bool:
-        """Whether what has no name may change something all the same: a GET may raise a fence, a SELECT does not."""
-        return isinstance(self._reading, _Http)
+        """Whether what has no name may change something all the same: a GET may raise a fence, a SELECT does not.
+
+        What a large message is sent in after its beginning is part of what has a name.
+        """
+        return isinstance(self._reading, _Http) and not self._counts
+
+    @property
+    def within(self) -> bool:
+        """Whether a message has begun and not ended, or may have."""
+        return bool(self._sniffed) if self._reading is None else self._reading.within
 
     def feed(self, data: bytes) -> Seen:
         if self._reading is None:
@@ -144,7 +152,10 @@ class _Lines:
 
 
 class _Resp:
-    """Redis commands: arrays of bulk strings. The key is told by its place, which for scripts is the fourth."""
+    """Redis commands: arrays of bulk strings. The key is told by its place, which for scripts is the fourth.
+
+    Of what takes several keys it is the first.
+    """
 
     def __init__(self) -> None:
         self.within = False
@@ -193,7 +204,10 @@ class _Resp:
         return begun
 
     def _words_for_name(self) -> int:
-        return 4 if self._words[0].upper().startswith((b"EVAL", b"FCALL")) else 2
+        verb = self._words[0].upper()
+        if verb.startswith((b"EVAL", b"FCALL")):
+            return 4
+        return 3 if verb in {b"LMPOP", b"ZMPOP"} else 2
 
     def _name(self) -> list[str]:
         verb = self._words[0].decode(errors="replace").upper()

@@ -34,6 +34,7 @@ class Boundary(Struct, frozen=True, tag=True, tag_field="event", kw_only=True):
     tgid: int  # its process
     dependency: str  # the name that the settings give to the peer, else "other"
     peer: str  # "127.0.0.1:6379"
+    where: str = ""  # the subject's line that it stands at, where that was asked for and is known
     unnamed: int = 0  # what its sender did since its boundary before that may have changed something unseen
 
 

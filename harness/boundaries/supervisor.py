@@ -22,30 +22,43 @@ Started as `python -m harness.boundaries.supervisor JSON`; controlled over a Uni
 import contextlib
 import copy
 import fcntl
-import json
 import os
 import select
 import signal
 import socket
-import socketserver
 import struct
 import sys
 import threading
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
-from harness.boundaries import processes, sockets
+from harness.boundaries import lines, processes, servers, sockets
+from harness.boundaries.armed import Armed
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
+from harness.boundaries.folders import Folders
 from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
 from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
 from harness.boundaries.rules import Delay, Fail, Kill, Process, Rule, Side, Whom
-from harness.boundaries.user_notify import FCNTL, FTRUNCATE, PWRITE, SENDMMSG, UNLINK, UNLINKAT
+from harness.boundaries.stable import without_pids
+from harness.boundaries.user_notify import (
+    FCNTL,
+    FDATASYNC,
+    FSYNC,
+    FTRUNCATE,
+    NAME_FAMILY,
+    PWRITE,
+    SENDMMSG,
+    UNLINK,
+    UNLINKAT,
+)
 from harness.waiting import WaitedInVainError, wait_until
 
+OTHER = "other"  # a peer that nobody has named
 CONNECTIONS_MAX = 4096
 SEND_SECONDS_MAX = 10.0
 REPLY_SECONDS_MAX = 5.0
@@ -64,7 +77,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: float  # CLOCK_MONOTONIC at which the run began
     dependencies: dict[str, int | str] = {}  # name of each known peer -> its TCP port, or the path of its Unix socket
     databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
-    own: str = ""  # directory of the harness's own logs: what is written there changes nothing
+    folders: dict[str, str] = {}  # name of each directory in which changes of names are boundaries -> its path
+    lines: str = ""  # directory in which processes tell their lines; it is there only while they are asked for
+    own: tuple[str, ...] = ()  # directories of the harness's own: what is written or said there changes nothing
+
+
+Effect: TypeAlias = bytes | Callable[[], None] | None
+"""What is done in the place of a process that is struck after it: sent, made, or nothing, where it has been already."""
 
 
 class Connection:
@@ -81,10 +100,11 @@ class Connection:
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who sends, and how many main processes were known when that was found out."""
+    """Who sends, its main process or 0, and how many of these were known when that was found out."""
 
     tgid: int
     process: Process
+    main: int
     mains: int
 
 
@@ -103,47 +123,46 @@ class Supervisor:
         self._names = {port: name for name, port in settings.dependencies.items()}
         self._memory = processes.Memory()
         self._databases = Databases(settings.databases)
-        self._files: dict[str, Connection] = {}  # by name of the database
+        self._folders = Folders(settings.folders)
+        self._files: dict[str, Connection] = {}  # by name of the database or folder
         self._connections: dict[str, Connection | None] = {}  # None: a socket that is of no interest
         self._epoll = select.epoll()
         self._listeners: dict[int, Listener] = {}
         self._stop = os.eventfd(0)
         self._epoll.register(self._stop, select.EPOLLIN)
-        self._changed = threading.Condition()  # guards what follows
-        self._rules: dict[str, Rule] = {}
-        self._struck: dict[str, Struck] = {}
-        self._mains: set[int] = set()
-        self._occurrences: Counter[tuple[Process, str, str]] = Counter()
+        self._armed = Armed()
+        self._mains: frozenset[int] = frozenset()  # never changed, only replaced: several threads look
+        self._welcomed = threading.Lock()
+        self._changed = threading.Lock()  # guards what follows
+        self._doomed: dict[int, list[tuple[Listener, Call]]] = {}  # process -> what its other threads were to send
         self._unnamed: Counter[int] = Counter()  # by thread, since its latest boundary
-        self._boundaries = 0
         self._unseen = 0
         self._calls = 0
 
     # --- control ---
 
     def command(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._changed:
-            match request.get("op"):
-                case "arm":
-                    rule = msgspec.convert(request["rule"], Rule)
-                    self._rules[rule.rule] = rule
-                    self._struck.pop(rule.rule, None)
-                case "disarm":
-                    self._rules.pop(request["rule"], None)
-                case "reset":
-                    self._occurrences.clear()
-                case "main":
-                    self._mains.add(int(request["pid"]))
-                case "struck":
-                    name = request["rule"]
-                    self._changed.wait_for(lambda: name in self._struck, timeout=float(request["within"]))
-                    struck = self._struck.get(name)
-                    return {"struck": None if struck is None else msgspec.to_builtins(struck)}
-                case "status":
-                    return {"calls": self._calls, "boundaries": self._boundaries, "unseen": self._unseen}
-                case other:
-                    return {"error": f"unknown command {other!r}"}
+        match request.get("op"):
+            case "arm":
+                self._armed.arm(msgspec.convert(request["rule"], Rule))
+            case "disarm":
+                self._armed.disarm(request["rule"])
+            case "reset":
+                self._armed.reset()
+            case "main":
+                self._add_main(int(request["pid"]))
+            case "struck":
+                struck = self._armed.struck(request["rule"], within=float(request["within"]))
+                return {"struck": None if struck is None else msgspec.to_builtins(struck)}
+            case "status":
+                return {"calls": self._calls, "boundaries": self._armed.boundaries, "unseen": self._unseen}
+            case other:
+                return {"error": f"unknown command {other!r}"}
         return {}
+
+    def _add_main(self, pid: int) -> None:
+        with self._welcomed:
+            self._mains |= {pid}
 
     def stop(self) -> None:
         os.eventfd_write(self._stop, 1)
@@ -162,7 +181,7 @@ class Supervisor:
         except OSError as error:
             link.sendall(f"the supervisor may not read the memory of process {pid}: {error.strerror}\n".encode())
             return
-        link.sendall(b"go files\n" if self._databases else b"go\n")
+        link.sendall(b"go files\n" if self._databases or self.settings.folders else b"go\n")
         link.recv(1)  # ends when the filter is there, or the process is not
         try:
             descriptor = processes.take_listener(pid)
@@ -170,8 +189,7 @@ class Supervisor:
             self.log.write(Unseen(at=self.log.now(), pid=pid, reason=f"its listener could not be taken: {error}"))
             return
         if role == "main":
-            with self._changed:
-                self._mains.add(pid)
+            self._add_main(pid)
         self._listeners[descriptor] = Listener(descriptor)
         self._epoll.register(descriptor, select.EPOLLIN)
         link.sendall(b"taken\n")
@@ -210,9 +228,8 @@ class Supervisor:
         """Whether the call passes; else a thread has it and will answer."""
         if call.pid == 0:
             raise processes.CannotReadError("the sender is in a PID namespace that the supervisor cannot see")
-        if call.number in {UNLINK, UNLINKAT}:
-            path = self._memory.text(call.pid, call.arguments[call.number == UNLINKAT])
-            return self._look_at_file(listener, call, path)
+        if call.number in {*NAME_FAMILY, FSYNC, FDATASYNC}:
+            return self._look_at_name(listener, call)
         descriptor = call.arguments[0] & 0xFFFFFFFF
         link = processes.descriptor_link(call.pid, descriptor)
         if not link.startswith("socket:"):
@@ -237,7 +254,7 @@ class Supervisor:
         return self._decide(listener, call, begun, finished, payload)
 
     def _look_at_file(self, listener: Listener, call: Call, path: str) -> bool:
-        """As `_look`, for a call that concerns a file: only commits of watched databases are boundaries."""
+        """As `_look`, for a call that concerns a file's content: only commits of watched databases are boundaries."""
         file = self._databases.file(path)
         if file is None and call.number != FCNTL and self._is_file(path):
             self._unnamed[call.pid] += 1
@@ -249,16 +266,33 @@ class Supervisor:
             return True
         writer = self._files.setdefault(file.database, Connection(file.database, path))
         if moment is Moment.COMMITTED:
-            return self._decide(listener, call, None, writer.boundary, b"")
+            return self._decide(listener, call, None, writer.boundary, None)
         writer.boundary = self._number(writer, call, f"COMMIT {file.database}", Part.BEGIN)
-        return self._decide(listener, call, writer.boundary, None, b"")
+        return self._decide(listener, call, writer.boundary, None, None)
+
+    def _look_at_name(self, listener: Listener, call: Call) -> bool:
+        """As `_look`, for a call that concerns a file's name or its place on the disk."""
+        change = self._folders.change(self._memory, call)
+        if change is None and call.number in {UNLINK, UNLINKAT}:
+            path = self._memory.text(call.pid, call.arguments[call.number == UNLINKAT])
+            return self._look_at_file(listener, call, path)
+        if change is None:
+            self._unnamed[call.pid] += call.number in NAME_FAMILY
+            return True
+        if not listener.is_valid(call):
+            return False
+        folder = self._files.setdefault(change.folder, Connection(change.folder, self.settings.folders[change.folder]))
+        return self._decide(listener, call, self._number(folder, call, change.name, Part.WHOLE), None, change.make)
 
     def _is_file(self, path: str) -> bool:
         """Of the subject's own: no pipe, no terminal."""
         if not path.startswith("/"):
             return bool(path) and not path.startswith(("pipe:", "anon_inode:", "socket:"))
         is_device = path.startswith("/dev/") and not path.startswith("/dev/shm/")  # noqa: S108 - not used, only named
-        return not is_device and not (self.settings.own and path.startswith(self.settings.own))
+        return not is_device and not self._is_own(path)
+
+    def _is_own(self, path: str) -> bool:
+        return any(path.startswith(f"{directory}/") for directory in self.settings.own)
 
     def _act_on_file(self, call: Call) -> Write | Cut | Unlock | None:
         _, second, third, fourth, *_ = call.arguments
@@ -276,24 +310,33 @@ class Supervisor:
         return None
 
     def _decide(
-        self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, payload: bytes
+        self, listener: Listener, call: Call, begun: Boundary | None, finished: Boundary | None, effect: Effect
     ) -> bool:
         """Write down what begins and ends with this call, and strike if that is armed."""
-        rule = None
+        if begun is not None and self._is_doomed(listener, call, begun):
+            return False
         if finished is not None:
             finished = msgspec.structs.replace(finished, at=self.log.now(), part=Part.END, pid=call.pid)
-            self.log.write(finished)
-            rule = self._rule(finished, Side.AFTER)
-        if rule is None and begun is not None:
-            self.log.write(begun)
-            rule = self._rule(begun, Side.BEFORE)
-            if rule is None and begun.part is Part.WHOLE:
-                rule = self._rule(begun, Side.AFTER)
-            finished = begun
-        if rule is None or finished is None:
+        for boundary in (finished, begun):
+            if boundary is not None:
+                self.log.write(boundary)
+        met = self._armed.met(begun=begun, finished=finished)
+        if met is None:
             return True
-        threading.Thread(target=self._strike, args=(listener, call, rule, finished, payload), daemon=True).start()
+        rule, struck_at = met
+        if _kills_sender(rule, struck_at):
+            with self._changed:
+                self._doomed[struck_at.tgid] = []
+        threading.Thread(target=self._strike, args=(listener, call, *met, effect), daemon=True).start()
         return False
+
+    def _is_doomed(self, listener: Listener, call: Call, boundary: Boundary) -> bool:
+        """Whether its process is being killed: another of its threads may have read the answer, and would go on."""
+        with self._changed:
+            held = self._doomed.get(boundary.tgid)
+            if held is not None:
+                held.append((listener, call))
+            return held is not None
 
     def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
         if inode in self._connections:
@@ -312,13 +355,14 @@ class Supervisor:
         return found
 
     def _peer(self, link: socket.socket) -> tuple[str, str]:
-        """Address and name of the other end; empty for what is of no interest: Unix sockets that nobody has named."""
+        """Address and name of the other end; empty for what is of no interest: pairs of sockets, the harness's own."""
         address = link.getpeername()
         if link.family == socket.AF_UNIX:
             path = os.fsdecode(address)
-            return (path, self._names[path]) if path in self._names else ("", "")
+            is_of_interest = path in self._names or (path and not self._is_own(path))
+            return (path, self._names.get(path, OTHER)) if is_of_interest else ("", "")
         host, port = address[:2]
-        return f"{host}:{port}", self._names.get(port, "other")
+        return f"{host}:{port}", self._names.get(port, OTHER)
 
     def _account(self, connection: Connection, pid: int, descriptor: int, payload: bytes) -> None:
         """Take back what the previous send of this connection was thought to send and did not."""
@@ -337,29 +381,28 @@ class Supervisor:
         connection.undo = Undo(copy.deepcopy(connection.stream), payload, taken)
 
     def _number(self, connection: Connection, call: Call, name: str, part: Part) -> Boundary:
-        with self._changed:
-            sender = connection.senders.get(call.pid)
-            if sender is None or sender.mains != len(self._mains):
-                tgid = processes.process_of(call.pid)
-                sender = Sender(tgid, self._family(tgid)[0], len(self._mains))
-                connection.senders[call.pid] = sender
-            process = sender.process
-            self._boundaries += 1
-            key = (process, connection.dependency, name)
-            self._occurrences[key] += 1
-            return Boundary(
-                seq=self._boundaries,
-                at=self.log.now(),
-                name=name,
-                occurrence=self._occurrences[key],
-                part=part,
-                process=process,
-                pid=call.pid,
-                tgid=sender.tgid,
-                dependency=connection.dependency,
-                peer=connection.peer,
-                unnamed=self._unnamed.pop(call.pid, 0),
-            )
+        mains = self._mains
+        sender = connection.senders.get(call.pid)
+        if sender is None or sender.mains != len(mains):
+            tgid = processes.process_of(call.pid)
+            sender = Sender(tgid, *self._family(tgid), len(mains))
+            connection.senders[call.pid] = sender
+        name = without_pids(name, sender.tgid, sender.main)
+        seq, occurrence = self._armed.number(sender.process, connection.dependency, name)
+        return Boundary(
+            seq=seq,
+            at=self.log.now(),
+            name=name,
+            occurrence=occurrence,
+            part=part,
+            process=sender.process,
+            pid=call.pid,
+            tgid=sender.tgid,
+            dependency=connection.dependency,
+            peer=connection.peer,
+            where=lines.read(self.settings.lines, sender.tgid, call.pid) if self.settings.lines else "",
+            unnamed=self._unnamed.pop(call.pid, 0),
+        )
 
     def _family(self, tgid: int) -> tuple[Process, int]:
         """What a process is, and its main process or 0."""
@@ -374,47 +417,45 @@ class Supervisor:
                 break
         return Process.OTHER, 0
 
-    def _rule(self, boundary: Boundary, side: Side) -> Rule | None:
-        """The armed rule that strikes here, which is used up by that."""
-        with self._changed:
-            for rule in self._rules.values():
-                if (
-                    (rule.name, rule.occurrence, rule.side) == (boundary.name, boundary.occurrence, side)
-                    and rule.process in {None, boundary.process}
-                    and rule.dependency in {"", boundary.dependency}
-                ):
-                    return self._rules.pop(rule.rule)
-        return None
-
     # --- striking ---
 
-    def _strike(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, payload: bytes) -> None:
+    def _strike(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, effect: Effect) -> None:
         struck = Struck(seq=boundary.seq, at=0.0, rule=rule.rule, side=rule.side)
+        is_made = False
         try:
-            if rule.side is Side.AFTER and payload:  # a commit has been made already
-                struck = self._send(listener, call, payload, struck)
+            if rule.side is Side.BEFORE or effect is None:
+                pass
+            elif isinstance(effect, bytes):
+                struck = self._send(listener, call, effect, struck)
+            else:
+                effect()
+                is_made = True
             struck = self._act(listener, call, rule, boundary, struck)
         except OSError as error:
             struck = msgspec.structs.replace(struck, error=str(error))
         if listener.is_valid(call):  # whoever outlived this goes on as if nothing had been done
-            if not struck.sent:
+            if is_made:
+                listener.say_made(call)
+            elif not struck.sent:
                 listener.let_pass(call)
             elif call.number == SENDMMSG:  # its counts would have to be written into the process
                 listener.say_sent(call, 1)
             else:
                 listener.say_sent(call, struck.sent)
+        with self._changed:
+            held = self._doomed.pop(boundary.tgid, [])
+        for its_listener, its_call in held:  # which goes nowhere, if all went well
+            its_listener.let_pass(its_call)
         struck = msgspec.structs.replace(struck, at=self.log.now())
         self.log.write(struck)
-        with self._changed:
-            self._struck[rule.rule] = struck
-            self._changed.notify_all()
+        self._armed.carried_out(struck)
 
     def _send(self, listener: Listener, call: Call, payload: bytes, struck: Struck) -> Struck:
         """Send in place of the process, and wait for the peer's answer, which is left to be read."""
         with processes.duplicate_socket(call.pid, call.arguments[0] & 0xFFFFFFFF) as link:
             if not listener.is_valid(call):
                 raise ProcessLookupError("the sender had gone before the message was sent")
-            unread = sockets.bytes_unread(link)
+            heard = sockets.bytes_heard(link)
             sent = 0
             deadline = time.monotonic() + SEND_SECONDS_MAX
             while sent < len(payload):
@@ -424,16 +465,10 @@ class Supervisor:
                     if not sockets.ready(link, select.POLLOUT, deadline):
                         raise TimeoutError(f"the peer took {sent} of {len(payload)} bytes") from error
             deadline = time.monotonic() + REPLY_SECONDS_MAX
-            replied = sockets.ready(link, select.POLLIN | select.POLLRDHUP, deadline)
-            # What was there unread before is not the answer: wait until there is more.
-            while (
-                replied
-                and sockets.bytes_unread(link) == unread
-                and not sockets.hung_up(link)
-                and time.monotonic() < deadline
-            ):
+            # What came before is not the answer, and what does may be read at once by another thread of the process.
+            while sockets.bytes_heard(link) <= heard and not sockets.hung_up(link) and time.monotonic() < deadline:
                 threading.Event().wait(POLL_SECONDS)
-            return msgspec.structs.replace(struck, sent=sent, replied=sockets.bytes_unread(link) > unread)
+            return msgspec.structs.replace(struck, sent=sent, replied=sockets.bytes_heard(link) > heard)
 
     def _act(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, struck: Struck) -> Struck:
         match rule.action:
@@ -444,8 +479,7 @@ class Supervisor:
                     raise OSError("a commit that is done cannot be told as an error")
                 listener.fail(call, errno)
             case Kill(whom=whom):
-                with self._changed:
-                    _, main = self._family(boundary.tgid)
+                _, main = self._family(boundary.tgid)
                 victims = self._victims(whom, boundary.tgid, main)
                 if not listener.is_valid(call):
                     raise ProcessLookupError("the sender had gone before it was killed")
@@ -465,40 +499,10 @@ class Supervisor:
         return [main] if whom is Whom.MAIN else [main, *processes.descendants(main)]
 
 
-class _ControlHandler(socketserver.StreamRequestHandler):
-    server: "_ControlServer"
-
-    def handle(self) -> None:
-        for line in self.rfile:
-            try:
-                answer = self.server.supervisor.command(json.loads(line))
-            except (ValueError, LookupError, TypeError) as error:
-                answer = {"error": str(error)}
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-
-class _ControlServer(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        super().__init__(supervisor.settings.control, _ControlHandler)
-
-
-class _WelcomeHandler(socketserver.BaseRequestHandler):
-    server: "_WelcomeServer"
-
-    def handle(self) -> None:
-        with contextlib.suppress(OSError):
-            self.server.supervisor.welcome(self.request)
-
-
-class _WelcomeServer(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        super().__init__(supervisor.settings.listeners, _WelcomeHandler)
+def _kills_sender(rule: Rule, boundary: Boundary) -> bool:
+    if not isinstance(rule.action, Kill):
+        return False
+    return rule.action.whom is not Whom.MAIN or boundary.process is Process.MAIN
 
 
 def main() -> None:
@@ -506,7 +510,8 @@ def main() -> None:
     supervisor = Supervisor(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
-    welcome, control = _WelcomeServer(supervisor), _ControlServer(supervisor)
+    welcome = servers.WelcomeServer(settings.listeners, supervisor)
+    control = servers.ControlServer(settings.control, supervisor)
     for server in (welcome, control):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     supervisor.serve()

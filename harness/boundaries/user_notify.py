@@ -24,6 +24,7 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import socket
 import struct
 import sys
@@ -34,8 +35,10 @@ X32_BIT = 0x40000000
 WRITE, WRITEV, SENDTO, SENDMSG, SENDMMSG = 1, 20, 44, 46, 307
 SEND_FAMILY = (WRITE, WRITEV, SENDTO, SENDMSG, SENDMMSG)
 PWRITE, FTRUNCATE, UNLINK, UNLINKAT, FCNTL = 18, 77, 87, 263, 72
-# Only shown to a supervisor that watches databases; of fcntl only the locks.
-FILE_FAMILY = (PWRITE, FTRUNCATE, UNLINK, UNLINKAT)
+RENAME, RENAMEAT, RENAMEAT2, LINK, LINKAT, FSYNC, FDATASYNC = 82, 264, 316, 86, 265, 74, 75
+# Only shown to a supervisor that watches databases or folders; of fcntl only the locks.
+NAME_FAMILY = (UNLINK, UNLINKAT, RENAME, RENAMEAT, RENAMEAT2, LINK, LINKAT)
+FILE_FAMILY = (PWRITE, FTRUNCATE, FSYNC, FDATASYNC, *NAME_FAMILY)
 F_SETLK = 6
 
 _SYS_SECCOMP = 317
@@ -209,7 +212,12 @@ def main() -> None:
         install(sys.argv[1], sys.argv[2])
     except CannotInterceptError as error:
         sys.exit(str(error))
-    os.execvp(sys.argv[4], sys.argv[4:])  # noqa: S606 - becoming it is the point
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and what it executes would, too
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvp(sys.argv[4], sys.argv[4:])  # noqa: S606 - becoming it is the point
+    except OSError as error:
+        sys.exit(sys.argv[4] + ": " + str(error.strerror))
 
 
 if __name__ == "__main__":

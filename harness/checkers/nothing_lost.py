@@ -38,7 +38,7 @@ class NothingLost(Struct, frozen=True):
             told = [f"{job} ({missing[job]})" for job in lost]
             return violated(
                 f"{plural(len(lost), 'accepted job')} lost: {named(told)}; no dead letter shows it, "
-                f"and the queues are empty, so it will never come",
+                f"and the queues are drained, so it will never come",
                 *(event for job in lost for event in _story(history, job)),
             )
         if excused:

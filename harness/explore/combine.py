@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from harness.campaign import FAULT_FREE, Campaign, Listener, finish, judge_scenario
 from harness.codec import digest, pretty
 from harness.contract import Contract
+from harness.coverage import covered
 from harness.explore.combined import (
     EXERCISED,
     CombineResult,
@@ -30,6 +31,7 @@ from harness.explore.shrink import BUDGET_RUNS, shrink
 from harness.plan import Plan, Plans
 from harness.result import ScenarioResult
 from harness.runtimes.home import LaneHome, open_homes
+from harness.runtimes.lane_system import CAPABILITIES
 from harness.runtimes.process import LocalRuntime
 from harness.services.broker import BrokerServer
 from harness.session import Session
@@ -99,9 +101,12 @@ def plans_for(
     :raises ContractError: the contract has no such task
     """
     twin = twin_of(plan_of(contract, workload_for(contract, job), (), name=FAULT_FREE, seed=seed, bug=bug))
+    drawn = schedules(contract, job, seed=seed, count=count, bug=bug)
+    plans, not_covered = covered((twin, *drawn), contract, CAPABILITIES)
     return Plans(
         seed=seed,
-        plans=(twin, *schedules(contract, job, seed=seed, count=count, bug=bug)),
+        plans=plans,
+        not_covered=not_covered,
         contract_file=contract_file,
         bug=bug,
         replay=_replay(directory),

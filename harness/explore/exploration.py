@@ -15,9 +15,11 @@ from msgspec.structs import replace
 
 from harness.boundaries.rules import Side
 from harness.checkers import judge
+from harness.coverage import covered
 from harness.events import BaselineRecorded, RunBegan, SubjectDescribed
+from harness.explore.interception import Watched, Way
 from harness.explore.notebook import write_out
-from harness.explore.points import CrashPoint, Kind, Recorded, crash_points, diverged, recorded
+from harness.explore.points import CrashPoint, Key, Kind, Recorded, crash_points, diverged, recorded
 from harness.explore.result import (
     SCHEMA_VERSION,
     BoundaryResult,
@@ -29,28 +31,28 @@ from harness.explore.result import (
 from harness.explore.stage import (
     CLEAN,
     DRAIN_SLACK_SECONDS,
-    POOL_SECONDS,
     Performed,
     Stage,
     open_stage,
     why_not_watched,
 )
-from harness.explore.story import BROKER_STORY, story_of
+from harness.explore.story import story_of
 from harness.history import History, baseline_of
 from harness.plan import Plan
 from harness.result import Outcome, guarantee_result, outcome
 from harness.runtimes.home import LaneHome, open_homes
+from harness.runtimes.lane_system import CAPABILITIES
 from harness.services.broker import BrokerServer
 from harness.session import HarnessError, Session
 from harness.system import SubjectError, Target
+from harness.systems.exploring import Exploring
 from harness.verdict import Status, Verdict, worst
 from harness.waiting import WaitedInVainError
 
 CLEAN_RUNS = 3
+LINES = "lines"
 TRIES_MAX = 3  # of a crash whose run was not like the recorded one
 CONFIRMATIONS = 2
-SWEEP_SECONDS = 100.0  # kombu looks for messages whose visibility timeout has passed this often
-VISIBILITY_SECONDS = 3600.0  # kombu's default
 
 Listener = Callable[[PointResult], None]
 """Told each crash point when it has been judged, from any thread."""
@@ -65,6 +67,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     lanes: int = 2
     budget_seconds: float = 60.0
     real_redelivery: bool = False
+    interception: Way | None = None  # None: the best that this machine allows
     strict: bool = False
     contract_file: str = ""
 
@@ -97,7 +100,7 @@ class Explorer:
         cwd: Path,
         listener: Listener,
     ) -> None:
-        self.plan = plan
+        (self.plan,), self.not_covered = covered((plan,), plan.contract, CAPABILITIES)
         self.choice = choice
         self.directory = directory
         self.session = session
@@ -110,6 +113,7 @@ class Explorer:
         self._exploring = 0.0
         self._first_failure: float | None = None
         self._deadline = float("inf")
+        self._where: dict[Key, str] = {}
         self._bound = max(task.wait_seconds_max for task in plan.contract.tasks if task.name == self.task)
         self._bound += DRAIN_SLACK_SECONDS
 
@@ -129,21 +133,24 @@ class Explorer:
             self._pool(len(homes)) as pool,
         ):
             stages = list(pool.map(lambda home: self._open(stack, home), homes))
-            exploring = self._exploring = time.monotonic()
-            self._deadline = exploring + self.choice.budget_seconds
+            start_exploring = self._exploring = time.monotonic()
+            self._deadline = start_exploring + self.choice.budget_seconds
             if self.choice.real_redelivery:
-                self._bound += _visibility_seconds(stages[0]) + SWEEP_SECONDS
+                self._bound += stages[0].redelivery_seconds_max
             runs = self._clean_runs(stages[0], stages[1:], pool)
             clean, found, baseline = self._judge_clean(runs)
             points: tuple[PointResult, ...] = ()
             if found is not None and baseline is not None:
+                self._where = self._lines(stages[-1])
+                clean = replace(clean, boundaries=self._boundaries(found))
                 chosen = self._chosen(found)
                 points = self._try_all(stages, chosen, found, baseline, pool)
                 if not points:
                     clean = replace(clean, outcome="unknown", because="no boundary was the same in every clean run")
             ended = time.monotonic()
             interception = stages[0].interception
-            name, cannot_see = interception.name, interception.cannot_see
+            exploring = stages[0].exploring
+            name, cannot_see = interception.name, (*interception.cannot_see, *exploring.cannot_see)
         return Exploration(
             schema_version=SCHEMA_VERSION,
             outcome=outcome_of(clean, points, strict=self.choice.strict),
@@ -152,14 +159,15 @@ class Explorer:
             bug=self.plan.bug,
             began=began.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - start, 3),
-            seconds_exploring=round(ended - exploring, 3),
+            seconds_exploring=round(ended - start_exploring, 3),
             seconds_to_failure=self._first_failure,
             trials=self._trials,
             lanes=len(homes),
             versions=_versions(runs[0].performed.history),
             interception=name,
             cannot_see=cannot_see,
-            notes=self._notes(runs),
+            notes=self._notes(exploring, runs),
+            not_covered=self.not_covered,
             strict=self.choice.strict,
             clean=clean,
             points=points,
@@ -195,6 +203,7 @@ class Explorer:
                 cwd=self.cwd,
                 home=home,
                 real_redelivery=self.choice.real_redelivery,
+                interception=self.choice.interception,
             )
         )
 
@@ -227,13 +236,31 @@ class Explorer:
             runs=len(runs),
             outcome=outcome(status),
             because=because,
-            boundaries=tuple(
-                BoundaryResult(name=each.told, process=each.process.value, dependency=each.dependency)
-                for each in found.stable
-            ),
+            boundaries=self._boundaries(found),
             unstable=tuple(each.told for each in found.unstable),
         )
         return (clean, None, None) if status else (clean, found, baseline_of(twin))
+
+    def _lines(self, stage: Stage) -> dict[Key, str]:
+        """The line of the subject's code that stands at each boundary, from a run that is asked nothing else."""
+        if self._is_over():
+            return {}
+        try:
+            told = self._play(stage, None, scenario=LINES, lines=True)
+        except (SubjectError, WaitedInVainError):
+            return {}  # a run without lines has shown that the subject works
+        return {each.boundary.key: each.where for each in told.performed.seen if each.where}
+
+    def _boundaries(self, found: Recorded) -> tuple[BoundaryResult, ...]:
+        return tuple(
+            BoundaryResult(
+                name=each.told,
+                process=each.process.value,
+                dependency=each.dependency,
+                where=self._where.get(each.key, ""),
+            )
+            for each in found.stable
+        )
 
     # --- crashes ---
 
@@ -346,7 +373,7 @@ class Explorer:
                 if self._is_over() and tried:
                     break
                 again, because = self._once(stage, point, number, found, baseline, fresh=True)
-                if again is None or because:
+                if again is None or because or worst(again.verdicts) is Status.UNKNOWN:
                     continue
                 tried += 1
                 if worst(again.verdicts) is Status.VIOLATED:
@@ -355,9 +382,13 @@ class Explorer:
         because = next((verdict.because for verdict in trial.verdicts if verdict.status is status), "")
         told: Outcome = outcome(status)
         if status is Status.VIOLATED and not failed:
-            told, because = "unknown", f"it failed once, and not again on {tried} fresh workers: {because}"
+            told, because = "unknown", f"it failed once, and not again in {tried} trials on fresh workers: {because}"
+        story: tuple[str, ...] = ()
         if told != "held":
             write_out(trial.performed.history, self.directory)
+            performed = trial.performed
+            where = self._where.get(point.boundary.key, "")
+            story = story_of(point, performed.seen, performed.strike, trial.verdicts, stage.exploring, where=where)
         return self._result(
             point,
             number,
@@ -366,6 +397,7 @@ class Explorer:
             failed=failed,
             tried=tried,
             trial=trial,
+            story=story,
             seconds=time.monotonic() - began,
         )
 
@@ -379,14 +411,10 @@ class Explorer:
         failed: int = 0,
         tried: int = 0,
         trial: _Trial | None = None,
+        story: tuple[str, ...] = (),
         seconds: float = 0.0,
     ) -> PointResult:
         kept = trial is not None and outcome != "held"
-        story: tuple[str, ...] = ()
-        if trial is not None and kept:
-            story = story_of(point, trial.performed.seen, trial.performed.strike, trial.verdicts)
-        if point.kind is Kind.BROKER and outcome == "violated":
-            story = (*story, BROKER_STORY)
         return PointResult(
             name=point.told,
             boundary=point.boundary.told,
@@ -413,11 +441,12 @@ class Explorer:
         scenario: str,
         baseline: BaselineRecorded | None = None,
         fresh: bool = False,
+        lines: bool = False,
     ) -> _Trial:
         with self._lock:
             self._trials += 1
         within = max(1.0, min(self._bound, self._deadline - time.monotonic()))
-        performed = stage.play(point, scenario=scenario, within=within, fresh=fresh, baseline=baseline)
+        performed = stage.play(point, scenario=scenario, within=within, fresh=fresh, baseline=baseline, lines=lines)
         return _Trial(performed, judge(performed.history))
 
     def _is_over(self) -> bool:
@@ -436,6 +465,8 @@ class Explorer:
         words += ["--job", self.task]
         if choice.real_redelivery:
             words.append("--real-redelivery")
+        if choice.interception is not None:
+            words += ["--interception", choice.interception.value]
         for name in (only,) if only else choice.only:
             words += ["--only", name]
         if not only and not choice.only:
@@ -445,18 +476,13 @@ class Explorer:
                 words += ["--sides", ",".join(choice.sides)]
         return shlex.join(words)
 
-    def _notes(self, runs: list[_Trial]) -> tuple[str, ...]:
-        notes = [
-            f"One worker with one slot; its pool looks for dead children every {POOL_SECONDS:g} s, not every 5 s.",
-        ]
-        if reason := why_not_watched():
-            notes.append(f"Sends were not intercepted: {reason}.")
+    def _notes(self, exploring: Exploring, runs: list[_Trial]) -> tuple[str, ...]:
+        notes = list(exploring.notes)
+        if reason := why_not_watched(self.choice.interception):
+            notes.append(f"Not by {Watched.name}: {reason}.")
         else:
             notes.append("The worker runs with no_new_privs: set-user-id programs give it no rights.")
-        if self.choice.real_redelivery:
-            notes.append("Redelivery was left to Celery.")
-        else:
-            notes.append("After a main process died its messages were given back at once, as the broker's sweep would.")
+        notes.append(exploring.left_to_it if self.choice.real_redelivery else exploring.given_back)
         unseen = sorted({reason for trial in runs for reason in trial.performed.unseen})
         notes += [f"Could not be looked at: {reason}" for reason in unseen]
         return tuple(notes)
@@ -466,8 +492,3 @@ def _versions(history: History) -> dict[str, str]:
     began = history.of(RunBegan)[0].versions
     described = [event.versions for event in history.of(SubjectDescribed)]
     return {**began, **(described[0] if described else {})}
-
-
-def _visibility_seconds(stage: Stage) -> float:
-    settings = stage.described.settings if stage.described is not None else {}
-    return float(settings.get("broker_transport_options", {}).get("visibility_timeout", VISIBILITY_SECONDS))

@@ -14,22 +14,29 @@ from msgspec import Struct
 from harness.boundaries.rules import Process, Side, Whom
 from harness.system import Target
 
-RESERVED = "reserve"  # what a system calls the booking of a message that its broker has handed out
-OF_MAIN = "main: "  # begins the label of what a main process sends that its system has no name for
 WHOM: dict[Target, Whom] = {Target.CHILD: Whom.SENDER, Target.MAIN: Whom.MAIN, Target.GROUP: Whom.GROUP}
+
+
+def beside(process: Process) -> str:
+    """Begins the label of what a process sends that does not run the jobs, and that the system has no word for."""
+    return f"{process.value}: "
 
 
 Key: TypeAlias = tuple[Process, str, str, int]
 
 
 class Boundary(Struct, frozen=True, kw_only=True):
-    """A place in a job's life, the same in every run. `label` is its name for people, without its occurrence."""
+    """A place in a job's life, the same in every run. `label` is its name for people, without its occurrence.
+
+    `books`: it books a message that the broker has handed out and forgotten.
+    """
 
     label: str
     process: Process
     dependency: str
     name: str  # as the interception calls it
     occurrence: int
+    books: bool = False
 
     @property
     def key(self) -> Key:
@@ -47,6 +54,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
     pid: int
     alone: bool
     seq: int
+    where: str = ""  # the line of the subject's code that it stood at, where that is known
 
 
 Run: TypeAlias = tuple[Sighting, ...]
@@ -151,7 +159,7 @@ def crash_points(
             for side in (Side.BEFORE, Side.AFTER):
                 if side not in sides:
                     continue
-                kind = Kind.BROKER if boundary.label == RESERVED and side is Side.BEFORE else Kind.JOB
+                kind = Kind.BROKER if boundary.books and side is Side.BEFORE else Kind.JOB
                 point = CrashPoint(boundary=boundary, place=place, side=side, target=target, kind=kind)
                 if merge and points and _is_same(points[-1], point, found):
                     points[-1] = _with(points[-1], point)

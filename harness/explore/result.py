@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from harness.plan import NotCovered
 from harness.result import GuaranteeResult, Outcome, worst_outcome
 
 SCHEMA_VERSION = 1
@@ -82,6 +83,7 @@ class Exploration(Struct, frozen=True, kw_only=True):
     interception: str
     cannot_see: tuple[str, ...]
     notes: tuple[str, ...]
+    not_covered: tuple[NotCovered, ...] = ()
     strict: bool
     clean: CleanResult
     points: tuple[PointResult, ...]

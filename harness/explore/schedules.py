@@ -34,6 +34,7 @@ from harness.faults.single import SingleFault
 from harness.plan import DRAINED, AfterJob, AtCrashPoint, AtStart, Plan, Step
 from harness.scenario import GIVEN, Script, Workload, always, canaries, workload_of
 from harness.system import PlannedJob, Target
+from harness.systems import system_of
 
 STEPS_MAX = 4
 VICTIMS = (1, 1, 2)  # mostly one: faults of one job meet each other
@@ -214,7 +215,10 @@ def _victims(workload: Workload, choose: Choose) -> Workload:
 def _possible(kind: Kind, course: Course, job: PlannedJob, steps: Sequence[Step]) -> list[Strike]:
     task = course.tasks[job.job]
     found = []
+    cannot = system_of(course.contract).cannot(course.contract).keys()
     for strike in kind.strikes(course.contract, task, job):
+        if strike.step.needs & cannot:
+            continue
         taken = course.take(strike.step, strike.effect)
         # Two rules of one kind that let equally many requests pass are one rule, with more times.
         if taken is not None and not any(_is_one_rule(taken[0], step) for step in steps):

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from harness import __version__
 from harness.boundaries import processes, user_notify
+from harness.boundaries.clients import runs
 from harness.codec import digest
-from harness.contract import Contract, SqlTable, fill
+from harness.contract import Contract, fill
 from harness.events import (
     FORMAT_VERSION,
     BaselineRecorded,
@@ -31,10 +32,11 @@ from harness.events import (
     RunBegan,
     SubjectDescribed,
 )
-from harness.explore.gated import Gated
-from harness.explore.interception import Interception, Namer, Strike, Watched
+from harness.explore.interception import Interception, Strike, Watched, Way
+from harness.explore.naming import Naming
 from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
+from harness.explore.proxied import Proxied, proxies_of
 from harness.history import History
 from harness.lane import Lane
 from harness.plan import Plan
@@ -46,9 +48,10 @@ from harness.services.broker import BrokerServer, start_broker
 from harness.session import Session
 from harness.store import HARNESS
 from harness.system import SubjectError, Target
-from harness.systems.driver import ExplorableDriver
+from harness.systems.exploring import ExplorableDriver, Exploring
 from harness.waiting import WaitedInVainError, wait_until
 
+POSTGRESQL_PORT = 5432
 GUARANTEES = (
     "nothing-lost",
     "effects-once",
@@ -59,13 +62,11 @@ GUARANTEES = (
     "no-orphans",
     "exercised",
 )
-POOL_SECONDS = 0.05  # instead of Celery's 5 s
 GONE_SECONDS_MAX = 10.0
+ORPHAN_SECONDS_MAX = 5.0
 DRAIN_SLACK_SECONDS = 15.0
 STRUCK_POLL_SECONDS = 0.2
 STRIKE_SECONDS_MAX = 20.0  # from when the boundary was seen: to send, to hear the answer, to kill and see them gone
-ID_LENGTH_MIN = 3
-INTERCEPTION_VARIABLE, GATE = "JOBPROOF_INTERCEPTION", "gate"
 CLEAN = "clean"
 NEMESIS = "nemesis"
 BASELINE = "baseline"
@@ -92,6 +93,16 @@ class Stage:
         (self._node,) = system.workers.nodes.values()
         self._is_clean = True  # nothing has run here since the last preparation
 
+    @property
+    def exploring(self) -> Exploring:
+        return _explorable(self.system).exploring
+
+    @property
+    def redelivery_seconds_max(self) -> float:
+        """How long the system itself may take to give back what a dead worker held."""
+        settings = self.described.settings if self.described is not None else {}
+        return _explorable(self.system).redelivery_seconds_max(settings)
+
     # --- one trial ---
 
     def play(
@@ -102,8 +113,11 @@ class Stage:
         within: float,
         fresh: bool = False,
         baseline: BaselineRecorded | None = None,
+        lines: bool = False,
     ) -> Performed:
         """Run the job once, with one crash or none, until all is over or `within` seconds have passed.
+
+        `lines`: ask for the line of each boundary, which makes the job slow: such a run proves nothing else.
 
         :raises SubjectError: the subject's worker does not start, or its preparation fails
         :raises HarnessError: a part of the harness has ended
@@ -117,7 +131,7 @@ class Stage:
             RunBegan(
                 format_version=FORMAT_VERSION,
                 scenario=scenario,
-                guarantees=_put_to_the_test(point, baseline),
+                guarantees=_put_to_the_test(plan.guarantees, point, baseline),
                 contract=plan.contract,
                 plan_digest=digest(plan),
                 seed=plan.seed,
@@ -131,7 +145,7 @@ class Stage:
         )
         if self.described is not None:
             notebook.record(HARNESS, self.described)
-        self.interception.begin()
+        self.interception.begin(lines=lines)
         self._is_clean = False
         (job,) = plan.workload
         strike = None
@@ -181,8 +195,15 @@ class Stage:
         notebook.record(NEMESIS, FaultEnded(step=0, fault=sentence))
 
     def _drain(self, within: float) -> None:
+        def drained() -> bool:
+            if not self.system.left():
+                return True
+            if not self._node.down and self.system.lane.exit_of(self._node.pid) is not None:
+                self._recover(self._tree(), real=self._real)  # as a process manager would
+            return False
+
         try:
-            wait_until(lambda: not self.system.left(), within=within, or_else="not drained")
+            wait_until(drained, within=within, or_else="not drained")
         except WaitedInVainError:
             self.notebook.record(HARNESS, DrainTimedOut(after_seconds=within, left=self.system.left()))
         else:
@@ -195,7 +216,7 @@ class Stage:
 
     def _recover(self, tree: list[int], *, real: bool) -> None:
         """After the main process has died: until it is gone entirely; then its messages are given back to a new one."""
-        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+        self._await_gone(tree)
         driver = _explorable(self.system)
         driver.wait_parted(within=GONE_SECONDS_MAX)
         if not real:
@@ -207,6 +228,22 @@ class Stage:
             self._node.dead_clients = driver.stranded()
             self.system.workers.recover()
 
+    def _await_gone(self, tree: list[int]) -> None:
+        """Until what a main process leaves behind when it dies is gone, too; what does not end is recorded and ended.
+
+        A child that goes on has its parent's messages and would meet the next worker's.
+        """
+
+        def gone() -> bool:
+            return not any(map(runs, tree)) and not self._strays()
+
+        with suppress(WaitedInVainError):
+            wait_until(gone, within=ORPHAN_SECONDS_MAX, or_else="orphans")
+            return
+        self.system.record_what_is_left_behind()
+        self._end_strays()
+        wait_until(lambda: not any(map(runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+
     def _end_worker(self) -> None:
         tree = self._tree()
         with suppress(ProcessLookupError):
@@ -214,7 +251,7 @@ class Stage:
         for pid in tree[1:]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)  # what has left the group
-        wait_until(lambda: not any(map(_runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
+        wait_until(lambda: not any(map(runs, tree)), within=GONE_SECONDS_MAX, or_else="the killed were still there")
         _explorable(self.system).wait_parted(within=GONE_SECONDS_MAX)
         self._node.down = True
 
@@ -276,22 +313,18 @@ def sentence_of(point: CrashPoint) -> str:
     return f"SIGKILL the {_SPOKEN[point.target]} at {point.boundary.told}, {moment}"
 
 
-def _put_to_the_test(point: CrashPoint | None, baseline: BaselineRecorded | None) -> tuple[str, ...]:
+def _put_to_the_test(
+    guarantees: tuple[str, ...], point: CrashPoint | None, baseline: BaselineRecorded | None
+) -> tuple[str, ...]:
     left_out = {*(["exercised"] if point is None else []), *(["same-outcome"] if baseline is None else [])}
-    return tuple(each for each in GUARANTEES if each not in left_out)
+    return tuple(each for each in guarantees if each not in left_out)
 
 
 _SPOKEN = {
-    Target.CHILD: "pool child",
+    Target.CHILD: "child process",
     Target.MAIN: "main process",
     Target.GROUP: "whole process group",
 }
-
-
-def _runs(pid: int) -> bool:
-    with suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def _empty(directory: Path) -> None:
@@ -305,55 +338,70 @@ def _empty(directory: Path) -> None:
 def _explorable(system: LocalSystem) -> ExplorableDriver:
     """:raises SubjectError: the subject's job system cannot be explored so far"""
     if not isinstance(system.driver, ExplorableDriver):
-        raise SubjectError(f"jobs of system {system.contract.system!r} cannot be explored so far: only Celery's can")
+        raise SubjectError(f"jobs of system {system.contract.system!r} cannot be explored")
     return system.driver
-
-
-def _namer(system: LocalSystem) -> Namer:
-    """The system's own words for what goes to its broker; what a job's arguments put into a name is left out of it."""
-    (job,) = system.plan.workload
-    # A short one could be part of any word.
-    values = {
-        text: name for name, text in job.arguments.items() if isinstance(text, str) and len(text) >= ID_LENGTH_MIN
-    }
-
-    def named(name: str, dependency: str) -> str:
-        label = _explorable(system).name_of(name) if dependency == "broker" else name
-        for text, argument in values.items():
-            label = label.replace(text, f"{{{argument}}}")
-        return label
-
-    return named
 
 
 def databases_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, str]:
     """The SQLite databases that the contract names, by the names of their files."""
-    tables: list[SqlTable] = list(contract.tables())
     found: dict[str, str] = {}
-    for table in tables:
-        url = sa.make_url(fill(table.url, placeholders, where=f"table {table.table}"))
+    for url in _urls(contract, placeholders):
         if url.get_backend_name() == "sqlite" and url.database:
             found.setdefault(Path(url.database).stem, url.database)
     return found
 
 
-def why_not_watched() -> str:
-    """Why crash points are explored by the gate; empty where every send can be seen."""
-    if os.environ.get(INTERCEPTION_VARIABLE) == GATE:
-        return f"{INTERCEPTION_VARIABLE}={GATE}"
-    return user_notify.available()
+def servers_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, int | str]:
+    """The PostgreSQL servers that the contract names, each by its port or the path of its Unix socket."""
+    found: dict[str, int | str] = {}
+    for url in _urls(contract, placeholders):
+        if url.get_backend_name() != "postgresql":
+            continue
+        host = str(url.query.get("host", "") or url.host or "")
+        port = int(str(url.query.get("port", "") or url.port or POSTGRESQL_PORT))
+        address = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else port
+        if address not in found.values():
+            found[f"postgresql-{len(found) + 1}" if found else "postgresql"] = address
+    return found
 
 
-def _watched(system: LocalSystem, lane: Lane, notebook: Notebook) -> Watched:
-    """A supervisor that runs, and the environment of the workers that come under it."""
-    watched = Watched(lane, origin=notebook.origin, own=notebook.directory, name_of=_namer(system))
+def folders_of(contract: Contract, placeholders: dict[str, str]) -> dict[str, str]:
+    """The folders in which the contract calls changes of names effects, by their own names."""
+    found: dict[str, str] = {}
+    for template in contract.files:
+        path = Path(fill(template, placeholders, where="files"))
+        found[path.name if path.name not in found else str(path)] = str(path)
+    return found
+
+
+def _urls(contract: Contract, placeholders: dict[str, str]) -> list[sa.URL]:
+    return [sa.make_url(fill(table.url, placeholders, where=f"table {table.table}")) for table in contract.tables()]
+
+
+def why_not_watched(asked: Way | None) -> str:
+    """Why workers are stopped by proxies; empty where every send can be seen."""
+    return "proxies were asked for" if asked is Way.PROXY else user_notify.available()
+
+
+def _watched(system: LocalSystem, lane: Lane, notebook: Notebook, naming: Naming) -> Watched:
+    """A supervisor that runs, and workers that come under it when they are started."""
+    watched = Watched(lane, origin=notebook.origin, own=notebook.directory, naming=naming)
     ports = system.home.ports
     watched.start(
-        dependencies={"broker": ports.broker, "ledger": ports.http, "smtp": ports.smtp},
+        dependencies={
+            **servers_of(system.contract, system.placeholders),
+            "broker": ports.broker,
+            "ledger": ports.http,
+            "smtp": ports.smtp,
+        },
         databases=databases_of(system.contract, system.placeholders),
+        folders=folders_of(system.contract, system.placeholders),
     )
     watched.wait_ready()
-    system.workers.environment = {**system.workers.environment, **watched.environment}
+    if _explorable(system).exploring.joins_by_itself:
+        system.workers.environment = {**system.workers.environment, **watched.environment}
+    else:
+        system.workers.wrapper = watched.wrapper
     return watched
 
 
@@ -368,26 +416,44 @@ def open_stage(
     cwd: Path,
     home: LaneHome,
     real_redelivery: bool,
+    interception: Way | None,
 ) -> Iterator[Stage]:
-    """A deployed system with one worker under the interception that this machine allows. `directory` is a new one.
+    """A deployed system with one worker under the interception that is asked for, or the best that there is here.
+
+    `directory` is a new one.
 
     :raises SubjectError: the subject cannot be started
     :raises HarnessError: a part of the harness cannot be started
     """
-    is_watched = not why_not_watched()
+    is_watched = not why_not_watched(interception)
     with ExitStack() as stack:
         notebook = Notebook(directory)
         home.make_ready()
         lane = stack.enter_context(session.lane(name))
-        broker = start_broker(lane, server, home.ports.broker)
-        system = LocalSystem(plan=plan, lane=lane, services=lane, recorder=notebook, cwd=cwd, broker=broker, home=home)
+        port = home.ports.broker if is_watched else home.behind.broker
+        broker = start_broker(lane, server, port, home.ports.broker)
+        system = LocalSystem(
+            plan=plan,
+            lane=lane,
+            services=lane,
+            recorder=notebook,
+            cwd=cwd,
+            broker=broker,
+            home=home,
+            listening=None if is_watched else home.listening_behind,
+        )
         stack.callback(system.close)
-        system.workers.environment = {**system.environment, "JOBPROOF_POOL_SECONDS": repr(POOL_SECONDS)}
-        interception: Interception = Gated(system, notebook, name_of=_namer(system))
-        if is_watched:
-            interception = _watched(system, lane, notebook)
+        driver = _explorable(system)
+        system.workers.environment = {**system.environment, **driver.exploring.environment}
+        (job,) = plan.workload
+        naming = Naming(driver, job)
+        stopper: Interception = (
+            _watched(system, lane, notebook, naming)
+            if is_watched
+            else Proxied(stack.enter_context(proxies_of(system)), naming=naming)
+        )
         system.start()
-        stage = Stage(system, notebook, interception, real=real_redelivery)
+        stage = Stage(system, notebook, stopper, real=real_redelivery)
         stage.described = next(
             (event for event in notebook.sources()[HARNESS] if isinstance(event, SubjectDescribed)), None
         )

@@ -10,8 +10,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from harness.contract import Contract
+from harness.coverage import covered
 from harness.explore.schedules import drawn, plan_of, workload_for
 from harness.plan import Plan
+from harness.runtimes.lane_system import CAPABILITIES
 
 
 def plans(contract: Contract, job: str = "", *, bug: str = "") -> st.SearchStrategy[Plan]:
@@ -27,6 +29,8 @@ def plans(contract: Contract, job: str = "", *, bug: str = "") -> st.SearchStrat
             return draw(st.sampled_from(among))
 
         steps = drawn(contract, workload, choose)
-        return plan_of(contract, workload, steps, name="schedule", seed=0, bug=bug)
+        plan = plan_of(contract, workload, steps, name="schedule", seed=0, bug=bug)
+        (plan,), _ = covered((plan,), contract, CAPABILITIES)
+        return plan
 
     return strategy().filter(lambda plan: bool(plan.steps))

@@ -20,6 +20,7 @@ from harness.report.visible import HEADLINE_NAME_LENGTH_MAX, visible
 from harness.result import Outcome
 
 TARGETS = ("child", "main", "group")
+LINE_LENGTH_MIN = 12  # of room for it on the terminal; with less it is only in the files
 _MEANING: dict[ExitCode, str] = {
     ExitCode.HELD: "every crash point was survived",
     ExitCode.VIOLATED: "a crash point was not survived",
@@ -28,8 +29,8 @@ _MEANING: dict[ExitCode, str] = {
 }
 _WORST_FIRST: tuple[Outcome, ...] = ("violated", "unknown", "held")
 
-Row = tuple[str, str, list[PointResult | str]]
-"""Boundary, side, and for each target the crash, the name of the crash that it is the same as, or nothing."""
+Row = tuple[str, str, list[PointResult | str], str]
+"""Boundary, side, for each target the crash, the name of the crash that it is the same as, or nothing; the line."""
 
 
 def headline(found: Exploration) -> str:
@@ -50,7 +51,7 @@ def matrix(found: Exploration) -> list[Row]:
             names = [f"{boundary.name} {side} {target}" for target in TARGETS]
             cells: list[PointResult | str] = [tried.get(name) or same.get(name, "") for name in names]
             if any(cells):
-                rows.append((boundary.name, side, cells))
+                rows.append((boundary.name, side, cells, boundary.where))
     return rows
 
 
@@ -69,6 +70,7 @@ def facts(found: Exploration) -> list[str]:
         f"Workers were stopped by {found.interception}; it cannot see: {'; '.join(found.cannot_see)}.",
         *found.notes,
     ]
+    told += [f"not covered: {each.name}: {each.because}" for each in found.not_covered]
     if found.clean.unstable:
         told.append(f"Not the same in every clean run, so not tried: {', '.join(found.clean.unstable)}.")
     return told
@@ -109,12 +111,7 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     out = console()
     out.print()
     if rows := matrix(found):
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for title in ("boundary", "", *TARGETS):
-            table.add_column(title, no_wrap=True)
-        for boundary, side, cells in rows:
-            table.add_row(Text(visible(boundary)), Text(side), *map(_styled, cells))
-        out.print(table)
+        out.print(_table(rows, width=out.width))
         out.print()
     out.print(Text(headline(found), style="bold"), soft_wrap=True)
     for fact in facts(found):
@@ -122,7 +119,7 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     for point in worst_first(found):
         head = Text(f"\n{visible(point.name)} ", style="bold")
         head.append(point.fate.upper(), style=STYLE[point.outcome])
-        if point.tried:
+        if point.failed:
             head.append(f" {point.failed} of {point.tried} on fresh workers")
         if point.of_the_broker:
             head.append(" (a finding about the broker, outside of the job's number)")
@@ -140,9 +137,29 @@ def show(found: Exploration, *, directory: Path | None, code: ExitCode) -> None:
     out.print(end)
 
 
+def _table(rows: list[Row], *, width: int) -> Table:
+    """The lines have what room is left: of a long one the end is shown, where file and number are."""
+    names = [visible(boundary) for boundary, *_ in rows]
+    columns = {"boundary": max(map(len, ("boundary", *names))), "": len("before"), **dict.fromkeys(TARGETS, 8)}
+    left = max(0, width - sum(columns.values()) - 2 * len(columns) - 1)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", caption="= is the same as the crash above")
+    table.caption_justify = "left"
+    for title in columns:
+        table.add_column(title, no_wrap=True)
+    table.add_column("line" if left >= LINE_LENGTH_MIN else "", no_wrap=True)
+    for name, (_, side, cells, where) in zip(names, rows, strict=True):
+        line = Text(_end(visible(where), left) if left >= LINE_LENGTH_MIN else "", style="dim")
+        table.add_row(Text(name), Text(side), *map(_styled, cells), line)
+    return table
+
+
+def _end(text: str, length: int) -> str:
+    return text if len(text) <= length else f"\N{HORIZONTAL ELLIPSIS}{text[1 - length :]}"
+
+
 def _styled(cell: PointResult | str) -> Text:
     if isinstance(cell, str):
-        return Text("same as above" if cell else "-", style="dim")
+        return Text("=" if cell else "-", style="dim")
     return Text(cell.fate.upper() if cell.outcome == "violated" else cell.fate, style=STYLE[cell.outcome])
 
 
@@ -155,9 +172,10 @@ def markdown(found: Exploration) -> str:
     if found.bug:
         lines += [f"planted bug {escaped(found.bug)}", ""]
     if rows := matrix(found):
-        lines += [f"| boundary | side | {' | '.join(TARGETS)} |", "| --- " * (len(TARGETS) + 2) + "|"]
+        lines += [f"| boundary | side | {' | '.join(TARGETS)} | line |", "| --- " * (len(TARGETS) + 3) + "|"]
         lines += [
-            f"| {escaped(boundary)} | {side} | {' | '.join(map(_cell, cells))} |" for boundary, side, cells in rows
+            f"| {escaped(boundary)} | {side} | {' | '.join(map(_cell, cells))} | {escaped(where)} |"
+            for boundary, side, cells, where in rows
         ]
         lines += ["", "= leaves the same behind as the crash above · \\- no such crash", ""]
     lines += [f"* {sentence(fact)}" for fact in facts(found)]
@@ -166,7 +184,7 @@ def markdown(found: Exploration) -> str:
         lines += [f"## {point.fate.upper()}: {escaped(point.name)}", ""]
         if point.of_the_broker:
             lines += ["A finding about the broker, outside of the job's number.", ""]
-        if point.tried:
+        if point.failed:
             lines += [f"{point.failed} of {point.tried} on fresh workers.", ""]
         lines += [f"* {sentence(line)}" for line in point.story or (point.because,)]
         lines += ["", "Repeat it with", "", *command(point.replay), ""]

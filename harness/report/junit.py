@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from harness.report.visible import COMMAND_LENGTH_MAX, NAME_LENGTH_MAX, visible
 from harness.result import GuaranteeResult, Result, ScenarioResult
@@ -15,10 +15,13 @@ WITNESSES_MAX = 50
 def render(result: Result) -> str:
     """Well-formed XML 1.0 whatever the subject's text holds. Green only if the whole result held.
 
-    Violated is a failure, unknown an error of type "unknown"; each message ends with the command that repeats it.
+    Violated is a failure, unknown an error of type "unknown"; each message ends with the command that repeats it. What
+    the subject could not be put to is skipped, with the reason.
     """
     report: Any = JUnitXml(visible(f"jobproof: {result.subject}", NAME_LENGTH_MAX))
     suites = [(_suite(result, scenario), scenario.seconds) for scenario in result.scenarios]
+    if result.not_covered:
+        suites.append((_left_out(result), 0.0))
     worst = {scenario.outcome for scenario in result.scenarios}
     if result.outcome != "held" and result.outcome not in worst:
         because = "no scenario was judged" if not worst else "the run as a whole did not hold"
@@ -73,6 +76,15 @@ def _case(scenario: ScenarioResult, guarantee: GuaranteeResult) -> Any:
     )
     case.append(finding)
     return case
+
+
+def _left_out(result: Result) -> Any:
+    suite: Any = TestSuite("not covered")
+    for each in result.not_covered:
+        case: Any = TestCase(visible(each.name, NAME_LENGTH_MAX), "not covered")
+        case.append(Skipped(visible(each.because)))
+        suite.append(case)
+    return suite
 
 
 def _unjudged(because: str, replay: str) -> Any:

@@ -55,7 +55,8 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
         case RunBegan():
             return f"the run of {event.scenario} began"
         case SubjectDescribed():
-            return f"the subject runs Celery {event.versions.get('celery', '?')}"
+            named = [f"{name} {version}" for name, version in event.versions.items() if name != "boot"]
+            return f"the subject runs {', '.join(named) or 'programs of its own'}"
         case EnqueueCalled():
             return f"{event.job} ({event.task}, {event.identity}) was to be enqueued"
         case EnqueueReturned(outcome="ok"):

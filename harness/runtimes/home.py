@@ -35,9 +35,10 @@ _LEDGER_PROGRAM = Path(__file__).parents[1] / "services" / "ledger" / "__main__.
 _numbers = itertools.count(1)
 
 
-class Ports(Struct, frozen=True, kw_only=True):
-    broker: int  # where the subject finds it
-    behind: int  # where it listens itself while the fault proxy stands on its port
+class Ports(Struct, frozen=True):
+    """Of the broker and of the ledger."""
+
+    broker: int
     http: int
     smtp: int
 
@@ -45,10 +46,13 @@ class Ports(Struct, frozen=True, kw_only=True):
 class LaneHome:
     """One lane for as long as the run; a scenario at a time."""
 
-    def __init__(self, session: Session, scope: LocalLane, *, name: str, ports: Ports, ledgers: Forker) -> None:
+    def __init__(
+        self, session: Session, scope: LocalLane, *, name: str, ports: Ports, behind: Ports, ledgers: Forker
+    ) -> None:
         self.session = session
         self.name = name
-        self.ports = ports
+        self.ports = ports  # where the subject finds them
+        self.behind = behind  # where they listen while proxies stand on those
         self.ledgers = ledgers
         self.directory = scope.directory / "work"
         self._scope = scope
@@ -71,12 +75,17 @@ class LaneHome:
 
     @property
     def listening(self) -> Listening:
-        return Listening(host=_LOOPBACK, http=self.ports.http, smtp=self.ports.smtp)
+        return _listening(self.ports)
+
+    @property
+    def listening_behind(self) -> Listening:
+        """Where the ledger listens while somebody else stands where the subject looks for it."""
+        return _listening(self.behind)
 
     @property
     def links(self) -> tuple[Link, ...]:
         """The broker only: downstreams that refuse or reset are played better than a proxy passes them on."""
-        broker, behind = (f"{_LOOPBACK}:{port}" for port in (self.ports.broker, self.ports.behind))
+        broker, behind = (f"{_LOOPBACK}:{port}" for port in (self.ports.broker, self.behind.broker))
         return (Link(name=BROKER, listen=broker, upstream=behind),)
 
     def subject_environment(self, own: Mapping[str, str]) -> dict[str, str]:
@@ -156,6 +165,10 @@ class LaneHome:
             return False
 
 
+def _listening(ports: Ports) -> Listening:
+    return Listening(host=_LOOPBACK, http=ports.http, smtp=ports.smtp)
+
+
 def start_forker(lane: Lane, argv: list[str], *, environment: Mapping[str, str], cwd: Path, log: str) -> Forker:
     """Begin the imports; `Forker.ready` waits for them."""
     if sys.platform != "linux":
@@ -182,7 +195,7 @@ def open_homes(session: Session, count: int) -> Iterator[tuple[LaneHome, ...]]:
     first = next(_numbers)
     with (
         session.lane(f"lanes-{first}") as shared,
-        claimed_ports(session.directory.parent, 4 * count) as claimed,
+        claimed_ports(session.directory.parent, 6 * count) as claimed,
     ):
         argv = [sys.executable, "-P", "-m", "harness.services.warm_ledger"]
         ledgers = start_forker(shared, argv, environment=dict(os.environ), cwd=shared.directory, log="ledgers.log")
@@ -193,13 +206,14 @@ def open_homes(session: Session, count: int) -> Iterator[tuple[LaneHome, ...]]:
                 scope = LocalLane(session, shared.directory / str(number + 1))
                 scope.directory.mkdir(mode=0o700)
                 scopes.append(scope)
-                broker, behind, http, smtp = claimed[4 * number : 4 * number + 4]
+                own = claimed[6 * number : 6 * number + 6]
                 homes.append(
                     LaneHome(
                         session,
                         scope,
                         name=f"jobproof_{session.directory.name}_{first}_{number + 1}",
-                        ports=Ports(broker=broker, behind=behind, http=http, smtp=smtp),
+                        ports=Ports(*own[:3]),
+                        behind=Ports(*own[3:]),
                         ledgers=ledgers,
                     )
                 )

@@ -11,7 +11,7 @@ from harness.events import EnqueueCalled, LeftBehind, NodeExited, NodeStarted, S
 from harness.lane import Lane
 from harness.plan import Plan
 from harness.runtimes.forker import Forker
-from harness.runtimes.ground import BROKER, LEDGER, Home, ready
+from harness.runtimes.ground import BROKER, LEDGER, Home, Listening, ready
 from harness.runtimes.outage import LaneBroker
 from harness.runtimes.stores import LaneStores
 from harness.runtimes.workers import LaneWorkers
@@ -46,13 +46,16 @@ class LaneSystem(Generic[H]):
         cwd: Path,
         broker: Broker,
         home: H,
+        listening: Listening | None = None,
     ) -> None:
+        """`listening`: where the ledger does, if somebody else stands where the subject looks for it."""
         self.plan = plan
         self.lane = lane
         self.services = services
         self.recorder = recorder
         self.directory = lane.directory  # of logs and sockets; the subject's own is the home's
         self.home = home
+        self._listening = listening or home.listening
         self.cwd = cwd
         self.broker_server = broker
         self.python = home.python
@@ -111,7 +114,7 @@ class LaneSystem(Generic[H]):
         described = self.driver.start_agent(
             self.environment, self.cwd, self.python, forker=self.forker.pid if is_warm else 0
         )
-        boot = "forked after one import" if is_warm else f"each imports the subject: {self.forker.why_not}"
+        boot = "forked after one import" if is_warm else f"each from the start: {self.forker.why_not}"
         self.recorder.record(
             HARNESS,
             SubjectDescribed(versions={**described["versions"], "boot": boot}, settings=described["settings"]),
@@ -138,9 +141,9 @@ class LaneSystem(Generic[H]):
             origin=self.recorder.origin,
             honours_key=self.contract.honours_key,
             honours_fence=self.contract.honours_fence,
-            host=self.home.listening.host,
-            port=self.home.listening.http,
-            smtp_port=self.home.listening.smtp,
+            host=self._listening.host,
+            port=self._listening.http,
+            smtp_port=self._listening.smtp,
         )
         service = self.home.service(LEDGER, settings)
         self.ledger_pid = self.services.spawn(

@@ -74,7 +74,7 @@ def deploy(
             (home,) = stack.enter_context(open_homes(session, 1))
         home.make_ready()
         lane = stack.enter_context(session.lane(name))
-        port = home.ports.behind if plan.proxied else home.ports.broker
+        port = home.behind.broker if plan.proxied else home.ports.broker
         broker = start_broker(lane, server, port, home.ports.broker)
         system = LocalSystem(plan=plan, lane=lane, services=lane, recorder=recorder, cwd=cwd, broker=broker, home=home)
         stack.callback(system.close)

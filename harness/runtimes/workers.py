@@ -61,6 +61,7 @@ class LaneWorkers:
         self.forker = forker
         self.placeholders = placeholders
         self.environment = environment
+        self.wrapper: tuple[str, ...] = ()  # a command that becomes the one behind it
         self.cwd = cwd
         self._frozen: list[Node] = []
         self._terminated: Node | None = None
@@ -85,7 +86,7 @@ class LaneWorkers:
         name = node.worker.name
         is_forked = self.forker.ready() and self.driver.can_fork(node.worker)
         node.pid = self.lane.spawn(
-            self.driver.worker_command(node.worker, self.placeholders),
+            [*self.wrapper, *self.driver.worker_command(node.worker, self.placeholders)],
             environment={
                 **self.environment,
                 "JOBPROOF_EVENTS": str(self.recorder.log_of(name)),
@@ -118,7 +119,7 @@ class LaneWorkers:
         try:
             wait_until(ready, within=READY_SECONDS_MAX, or_else=f"worker {name!r} was not ready")
         except WaitedInVainError as error:
-            raise SubjectError(f"{error}: {tail(log)}") from error
+            raise SubjectError(f"{error} ({self.driver.ready_once}): {tail(log)}") from error
 
     # --- deaths ---
 

@@ -12,7 +12,7 @@ from harness.session import HarnessError
 
 # Below the ephemeral range of Linux and macOS: no outgoing connection takes a port that a server will return to.
 PORTS = range(20_000, 32_000)
-_TRIES = 50
+_TRIES = 50  # more than are wanted
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def claimed_ports(root: Path, count: int) -> Iterator[tuple[int, ...]]:
     locks.mkdir(mode=0o700, exist_ok=True)
     claimed: list[int] = []
     with ExitStack() as stack:
-        for _ in range(_TRIES):
+        for _ in range(count + _TRIES):
             if len(claimed) == count:
                 break
             # Not part of a plan: which port a lane has changes nothing that is judged.
@@ -45,7 +45,7 @@ def claimed_ports(root: Path, count: int) -> Iterator[tuple[int, ...]]:
             stack.callback(os.close, lock)
             claimed.append(port)
         else:
-            raise HarnessError(f"of {_TRIES} ports that were tried, fewer than {count} were free")
+            raise HarnessError(f"of {count + _TRIES} ports that were tried, fewer than {count} were free")
         yield tuple(claimed)
 
 

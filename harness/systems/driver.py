@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -23,6 +23,7 @@ class Driver(Messages, Protocol):
     """
 
     jobs: dict[JobId, EnqueueCalled]
+    ready_once: str  # how a worker that was started shows that it takes messages, in words
 
     # --- start ---
 
@@ -129,34 +130,6 @@ class Driver(Messages, Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-@runtime_checkable
-class ExplorableDriver(Driver, Protocol):
-    """A driver whose jobs can be run again and again in one lane, each time as if it were the first."""
-
-    def name_of(self, sent: str) -> str:
-        """What a command to the broker is in a job's life, such as `reserve` and `ack`; else the command's own name."""
-        ...
-
-    def forget(self) -> None:
-        """What was before is over: no job, no message and no body of it is known any more."""
-        ...
-
-    def remove_all_but_queues(self) -> None:
-        """Every key of the broker's but those that say which queues there are."""
-        ...
-
-    def wait_parted(self, *, within: float) -> None:
-        """Once every worker is dead: until the broker has noticed that their connections are closed.
-
-        :raises WaitedInVainError: it has not
-        """
-        ...
-
-    def bury(self) -> None:
-        """Once every worker is dead: what they had taken and not booked, or acknowledged and not begun, is no more."""
-        ...
 
 
 Jobs: TypeAlias = tuple[PlannedJob, ...]

@@ -15,7 +15,7 @@ from harness.services.ledger import request_in
 from harness.services.redis_monitor import RedisMonitor
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
-from harness.systems.tracked import QUEUED, Tap, Tracked
+from harness.systems.tracked import DELIVERED, QUEUED, Tap, Tracked
 from harness.waiting import WaitedInVainError, wait_until
 
 # A message that left its list is booked within milliseconds, and an early acknowledged one begins within a second on a
@@ -152,6 +152,43 @@ class RedisDriver(Generic[T]):
             return wait_until(ended, within=within, or_else="")
         return ()
 
+    # --- one job after another, on one deployed system ---
+
+    def forget(self) -> None:
+        """What was before is over: no job and no message of it is known any more."""
+        self.monitor.sync()
+        self.tap.forget()
+        with self._lock:
+            self._messages.clear()
+        self._still = (None, 0.0)
+
+    def remove_all_but_queues(self) -> None:
+        """Every key but those that say which queues there are."""
+        doomed = [key for key in self.broker.client.keys("*") if not self.says_which_queues(key)]
+        if doomed:
+            self.broker.client.delete(*doomed)
+
+    def says_which_queues(self, key: bytes | str) -> bool:
+        """Where none does, queues are there as long as anything lies in them."""
+        del key
+        return False
+
+    def wait_parted(self, *, within: float) -> None:
+        """Once every worker is dead: until the broker has noticed that their connections are closed.
+
+        What a dead worker's connection still waits for would be given to it, and lost.
+
+        :raises WaitedInVainError: it has not
+        """
+
+        def parted() -> bool:
+            self.monitor.sync()
+            holders = {each.client for each in self.tap.pending().values() if each.state == DELIVERED}
+            clients = self.broker.client.client_list()
+            return not any("b" in str(each["flags"]) or each["addr"] in holders for each in clients)
+
+        wait_until(parted, within=within, or_else="connections of dead workers were still there")
+
     def _messages_of(self, job: JobId) -> list[MessageId]:
         with self._lock:
             return [message for message, owner in self._messages.items() if owner == job]
@@ -168,14 +205,14 @@ class RedisDriver(Generic[T]):
     def _is_listed(self, queue: str, raw: bytes) -> bool:
         return raw in self.broker.client.lrange(queue, 0, -1)
 
-    def _once_still(self, picture: object, words: str) -> str:
+    def _once_still(self, picture: object, words: str, *, seconds: float = VANISHED_SECONDS) -> str:
         """`words` until the picture has not changed for long enough to be final."""
         before, since = self._still
         now = self.recorder.now()
         if picture != before:
             self._still = (picture, now)
             return words
-        return "" if now - since >= VANISHED_SECONDS else words
+        return "" if now - since >= seconds else words
 
     # --- connections ---
 

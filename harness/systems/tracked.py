@@ -42,3 +42,11 @@ class Tap(Protocol):
     def held_by(self, clients: set[str]) -> tuple[MessageId, ...]:
         """The messages that the given connections have taken and are not done with."""
         ...
+
+    def forget(self) -> None:
+        """All that was known of messages, where they have all ended."""
+        ...
+
+    def vanish(self, tag: str) -> None:
+        """A message that nobody has any more: it is not waited for."""
+        ...

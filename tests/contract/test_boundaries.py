@@ -99,7 +99,13 @@ class Watch:
 
 
 @contextmanager
-def watching(lane: LocalLane, *, databases: dict[str, str] | None = None, **dependencies: int | str) -> Iterator[Watch]:
+def watching(
+    lane: LocalLane,
+    *,
+    databases: dict[str, str] | None = None,
+    folders: dict[str, str] | None = None,
+    **dependencies: int | str,
+) -> Iterator[Watch]:
     settings = Settings(
         record=str(lane.directory / "boundaries.jsonl"),
         listeners=str(lane.directory / "listeners.sock"),
@@ -107,6 +113,7 @@ def watching(lane: LocalLane, *, databases: dict[str, str] | None = None, **depe
         origin=time.monotonic(),
         dependencies=dependencies,
         databases=databases or {},
+        folders=folders or {},
     )
     pid = lane.spawn(
         [sys.executable, "-P", "-m", "harness.boundaries.supervisor", msgspec.json.encode(settings).decode()],
@@ -391,6 +398,39 @@ def test_a_large_message_that_is_stopped_after_it_left_has_left_whole(watch: Wat
     assert watch.strikes(1)[0].replied
 
 
+def test_an_answer_that_another_thread_reads_at_once_is_an_answer_and_what_it_sends_next_never_leaves(
+    redis_watch: Watch, broker: Broker
+) -> None:
+    code = """
+def listen():
+    link.recv(99)
+    other.send(command("INCR", "later"))
+other = socket.create_connection(link.getpeername())
+threading.Thread(target=listen).start()
+link.send(command("INCR", "first-%d"))
+"""
+    for number in range(TIMES):
+        redis_watch.arm(f"INCR first-{number}", Side.AFTER)
+        assert redis_watch.python(raw(broker, code % number)) == "SIGKILL", redis_watch.printed()
+        assert (broker.client.get(f"first-{number}"), broker.client.get("later")) == (b"1", None)
+    assert {strike.replied for strike in redis_watch.strikes(TIMES)} == {True}
+
+
+def test_the_number_of_a_process_is_no_part_of_a_name(redis_watch: Watch, broker: Broker) -> None:
+    code = """
+if os.fork() == 0:
+    for name in ("own:%d" % os.getpid(), "of:%d:x" % os.getppid(), "v%d" % os.getpid()):
+        link.send(command("SET", name, "1"))
+    os._exit(0)
+os.wait()
+"""
+    assert redis_watch.python(raw(broker, code)) == "exit 0", redis_watch.printed()
+    first, second, third = (name for name, _ in redis_watch.names())
+    assert (first, second) == ("SET own:{pid}", "SET of:{pid}:x")
+    assert third.startswith("SET v")
+    assert "{pid}" not in third
+
+
 def test_a_process_that_dies_while_its_send_waits_leaves_the_others_alone(redis_watch: Watch, broker: Broker) -> None:
     redis_watch.arm("INCR doomed", Side.BEFORE, Delay(seconds=1.0))
     code = """
@@ -497,6 +537,16 @@ def test_a_subject_has_no_new_privileges(redis_watch: Watch) -> None:
     assert redis_watch.run("grep", "NoNewPrivs:.1", "/proc/self/status") == "exit 0"
 
 
+def test_a_program_is_started_with_the_signals_that_it_would_have_without_us(redis_watch: Watch) -> None:
+    assert redis_watch.run("bash", "-c", "kill -PIPE $$") == "SIGPIPE"
+
+
+def test_a_program_that_is_not_there_is_told_in_one_line(redis_watch: Watch) -> None:
+    assert redis_watch.run("no-such-program") == "exit 1"
+    told = "no-such-program: No such file or directory"
+    assert wait_until(lambda: redis_watch.printed().strip(), within=5, or_else="nothing") == told
+
+
 @pytest.mark.parametrize(
     ("role", "told"), [("boss", "there is no role 'boss'"), ("", "there is no role ''")], ids=["unknown", "empty"]
 )
@@ -593,6 +643,78 @@ def test_a_rollback_a_recovery_and_a_read_are_no_commits(shop: Shop, shop_watch:
     assert shop_watch.python(shop.opened + SELL + "link.close()") == "exit 0", shop_watch.printed()
     assert shop_watch.names()[told:] == [("COMMIT shop", 1)]
     assert shop.sold() == 500
+
+
+PUBLISH = """
+import os, sys
+os.chdir({folder!r})
+child = os.fork()
+if child == 0:
+    with open("../hidden", "w") as file:
+        file.write("whole")
+    descriptor = os.open(".", os.O_RDONLY)
+    with open("part", "w") as file:
+        file.write("whole")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename("part", "first", src_dir_fd=descriptor)
+    os.replace({folder!r} + "/first", "second")
+    os.link("second", "third")
+    os.unlink("second")
+    os.rename("../hidden", "../unseen")
+    os.mkdir("below")
+    os.rename("third", "below/fourth")
+    os.mkdir("gone")
+    os.rmdir("gone")
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+PUBLISHED = [
+    ("FSYNC shelf/part", {"part"}),
+    ("RENAME shelf/first", {"first"}),
+    ("RENAME shelf/second", {"second"}),
+    ("LINK shelf/third", {"second", "third"}),
+    ("UNLINK shelf/second", {"third"}),
+    ("RENAME shelf/below/fourth", {"below", "below/fourth"}),
+]
+
+
+def test_changes_of_names_in_a_folder_that_is_asked_for_are_boundaries(lane: LocalLane, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    with watching(lane, folders={"shelf": str(shelf)}) as watch:
+        assert watch.python(PUBLISH.format(folder=str(shelf))) == "exit 0", watch.printed()
+        assert watch.names() == [(name, 1) for name, _ in PUBLISHED]
+    assert (tmp_path / "unseen").exists()
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("number", range(len(PUBLISHED)), ids=[name for name, _ in PUBLISHED])
+def test_a_process_dies_before_or_after_a_change_of_names(
+    side: Side, number: int, lane: LocalLane, tmp_path: Path
+) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    with watching(lane, folders={"shelf": str(shelf)}) as watch:
+        watch.arm(PUBLISHED[number][0], side)
+        assert watch.python(PUBLISH.format(folder=str(shelf))) == "exit 0", watch.printed()
+        assert watch.printed().split() == [str(KILLED)]
+        assert not watch.strikes(1)[0].error
+    due = {0: {"part"}}.get(number, PUBLISHED[number - 1][1]) if side is Side.BEFORE else PUBLISHED[number][1]
+    found = {str(path.relative_to(shelf)) for path in shelf.rglob("*")}
+    assert found - {"below"} == due - {"below"}
+    assert all(path.read_text() == "whole" for path in shelf.rglob("*") if path.is_file())
+
+
+def test_who_outlives_a_change_that_was_made_in_its_place_goes_on(lane: LocalLane, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    with watching(lane, folders={"shelf": str(shelf)}) as watch:
+        watch.arm("RENAME shelf/first", Side.AFTER, Kill(whom=Whom.MAIN))
+        watch.arm("UNLINK shelf/second", Side.BEFORE, Fail(errno=errno.EACCES))
+        watch.python(PUBLISH.format(folder=str(shelf)))
+        wait_until(lambda: "PermissionError" in watch.printed(), within=20, or_else="it did not go on")
+    assert {path.name for path in shelf.iterdir()} == {"second", "third"}
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ GET = b"GET /v1/emails HTTP/1.1\r\nHost: x\r\n\r\n"
         (command("HSET", "invoice", "paid", "yes"), "HSET invoice"),
         (command("flushall"), "FLUSHALL"),
         (command("SET", "celery-task-meta-1b4e28ba-2fa1-11d2-883f-0016d3cca427", "{}"), "SET celery-task-meta-*"),
+        (command("LMPOP", "2", "first", "second", "LEFT"), "LMPOP first"),
         (command("EVALSHA", "f" * 40, "1", "unacked_mutex", "x"), "EVALSHA unacked_mutex"),
         (command("SET", "a", "1") + command("SET", "b", "2") + command("SET", "a", "3"), "SET a + SET b"),
         (command("MULTI") + command("ZADD", "i", "1", "t") + command("GET", "x") + command("EXEC"), "ZADD i"),

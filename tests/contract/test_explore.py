@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from harness.boundaries import user_notify
 from tests.conftest import ROOT, JobproofCommand, Ran
+from tests.postgresql import postgresql_url
 
 pytestmark = pytest.mark.skipif(bool(user_notify.available()), reason=user_notify.available())
 
@@ -124,6 +126,23 @@ def test_a_planted_bug_fails_at_its_boundary_and_nowhere_else(
             assert point["name"] in point["replay"]
 
 
+def test_each_boundary_is_told_with_the_line_of_the_task_that_caused_it(jobproof: JobproofCommand) -> None:
+    ran = jobproof("explore", "--bug", "check-then-send", "--job", "send_invoice_email", "--targets", "child", out=True)
+    file = "reference_worker/bugs/in_tasks.py"
+    source = (ROOT / file).read_text().splitlines()
+    where = {boundary["name"]: boundary["where"] for boundary in explored(ran)["clean"]["boundaries"]}
+
+    def code(name: str) -> str:
+        path, _, line = where[name].rpartition(":")
+        assert path == file, where
+        return source[int(line) - 1]
+
+    assert "deliver(invoice" in code("POST /v1/emails #1")
+    assert "mark_email_sent" in code("COMMIT reference_worker #2")
+    assert where["ack #1"] == ""  # the main process's, and none of the subject's lines
+    assert f"at {where['POST /v1/emails #1']}." in ran.out
+
+
 def test_an_early_acknowledgement_loses_the_job_at_everything_that_comes_before_its_effect_is_recorded(
     jobproof: JobproofCommand,
 ) -> None:
@@ -159,25 +178,41 @@ def test_what_cannot_be_meant_is_told_in_one_line(words: tuple[str, ...], told: 
     assert told in ran.err.strip().splitlines()[-1]
 
 
-def test_where_sends_cannot_be_seen_the_played_downstream_stops_the_worker_and_the_report_says_what_it_misses(
-    jobproof: JobproofCommand,
-) -> None:
-    words = ("explore", "--bug", "check-then-send", "--job", "send_invoice_email", "--targets", "child,group")
-    ran = jobproof(*words, out=True, JOBPROOF_INTERCEPTION="gate")
-    assert fates(ran) == {
-        f"POST /v1/emails #1 {side} {target}": "violated" if side == "after" else "held"
-        for side in ("before", "after")
-        for target in ("child", "group")
-    }
-    assert "commits" in explored(ran)["cannot_see"][0]
-
-
 def test_redelivery_that_is_left_to_celery_is_waited_for_no_longer_than_the_budget(jobproof: JobproofCommand) -> None:
     only = ("--only", "POST /told/first #1 after child", "--only", "POST /told/first #1 after main")
     ran = jobproof("explore", HARD, "--job", "twice", *only, "--real-redelivery", "--budget", "6s", out=True)
     # A dead child's message comes back at once; a dead main process's after an hour, as Celery has it by default.
     assert fates(ran) == {only[1]: "held", only[3]: "unknown"}
     assert ran.code == 3
+
+
+def test_a_result_that_is_kept_is_a_boundary_of_its_own(jobproof: JobproofCommand) -> None:
+    ran = jobproof("explore", HARD, "--job", "thrice", "--targets", "group", out=True, HARD_KEEPS_RESULTS="1")
+    names = [boundary["name"] for boundary in explored(ran)["clean"]["boundaries"]]
+    sent = [f"POST /told/{part} #1" for part in ("first", "second", "third")]
+    assert names == ["reserve #1", *sent, "result #1", "ack #1"]
+    assert set(fates(ran).values()) == {"held"}
+
+
+def test_changes_of_names_in_the_contracts_folders_are_boundaries(jobproof: JobproofCommand) -> None:
+    ran = jobproof("explore", HARD, "--job", "publishes", "--targets", "child", out=True)
+    names = [boundary["name"] for boundary in explored(ran)["clean"]["boundaries"]]
+    assert names[1:-1] == ["FSYNC shelf/part #1", "RENAME shelf/report-8.csv #1", "POST /told #1"]
+    assert set(fates(ran).values()) == {"held"}
+
+
+def test_commits_to_a_postgresql_of_the_contract_are_boundaries_with_what_they_make_true(
+    jobproof: JobproofCommand,
+) -> None:
+    server = sa.make_url(postgresql_url()).set(database="DATABASE").render_as_string(hide_password=False)
+    contract = str(ROOT / "tests" / "subjects" / "reference_on_postgresql" / "contract.py")
+    ran = jobproof(
+        "explore", contract, "--job", "charge_invoice", "--budget", "180s", out=True, POSTGRESQL_SERVER=server
+    )
+    names = [boundary["name"] for boundary in explored(ran)["clean"]["boundaries"]]
+    assert "COMMIT (UPDATE invoices + INSERT outbox) #1" in names, names
+    assert set(fates(ran).values()) == {"held"}, ran.out
+    assert len(fates(ran)) == 27
 
 
 # --- jobs that are hard to explore ---

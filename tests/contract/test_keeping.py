@@ -54,6 +54,15 @@ def test_a_spawned_process_leads_its_own_group_and_sees_no_descriptor_of_ours(la
     assert "lock" not in fds.read_text()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process ignores is read from /proc")
+def test_a_spawned_process_ignores_no_signal_that_the_keeper_ignores(lane: LocalLane) -> None:
+    pid = spawn(lane, "grep SigIgn /proc/self/status > ignored; sleep 60")
+    told = lane.directory / "ignored"
+    wait_until(lambda: told.exists() and told.read_text().endswith("\n"), within=10, or_else="nothing was told")
+    assert int(told.read_text().split()[1], 16) == 0
+    assert runs(pid)
+
+
 def test_a_lane_ends_its_processes_and_their_children(lane: LocalLane) -> None:
     pid = spawn(lane, "sleep 60 & sleep 60 & wait")
     children = wait_until(lambda: psutil.Process(pid).children(), within=10, or_else="no child")

@@ -17,7 +17,8 @@ from harness.events import JobId
 from harness.faults.submit_again import SubmitAgain
 from harness.plan import AtStart, Plan, Step
 from harness.runtimes.home import BOOT_VARIABLE, LaneHome, open_homes
-from harness.runtimes.process import deploy, jobs_of_steps, needed_workers
+from harness.runtimes.lane_system import jobs_of_steps, needed_workers
+from harness.runtimes.process import deploy
 from harness.scenario import workload_of
 from harness.services.broker import resolve
 from harness.services.ports import PORTS, claimed_ports

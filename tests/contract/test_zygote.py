@@ -88,7 +88,7 @@ def test_what_a_task_and_its_worker_see_is_the_same_forked_or_started(
     monkeypatch.setenv(BOOT_VARIABLE, "cold")
     cold = facts_of(session, tmp_path / "cold", pool)
     assert boot_of(tmp_path / "warm") == "forked after one import"
-    assert boot_of(tmp_path / "cold") == "each imports the subject: JOBPROOF_BOOT=cold"
+    assert boot_of(tmp_path / "cold") == "each from the start: JOBPROOF_BOOT=cold"
     for who in ("main", "child"):
         for facts in (warm[who], cold[who]):
             facts["environ"].pop(BOOT_VARIABLE, None)

@@ -1,6 +1,7 @@
 """From the boundaries of clean runs to crash points: what is stable, what is merged, what has diverged."""
 
 import pytest
+from msgspec.structs import replace
 
 from harness.boundaries.rules import Process, Side
 from harness.explore.points import (
@@ -23,7 +24,7 @@ def boundary(label: str, process: Process = CHILD, occurrence: int = 1) -> Bound
     return Boundary(label=label, process=process, dependency="d", name=label.upper(), occurrence=occurrence)
 
 
-RESERVE, ACK = boundary("reserve", MAIN), boundary("ack", MAIN)
+RESERVE, ACK = replace(boundary("reserve", MAIN), books=True), boundary("ack", MAIN)
 SEND, RECORD, LAST = boundary("POST /a"), boundary("COMMIT b"), boundary("COMMIT b", occurrence=2)
 
 

@@ -37,8 +37,8 @@ def point(name: str, outcome: Outcome, *, of_the_broker: bool = False, same_as: 
     )
 
 
-def clean(*names: str, outcome: Outcome = "held", because: str = "") -> CleanResult:
-    boundaries = tuple(BoundaryResult(name=name, process="child", dependency="d") for name in names)
+def clean(*names: str, outcome: Outcome = "held", because: str = "", where: str = "") -> CleanResult:
+    boundaries = tuple(BoundaryResult(name=name, process="child", dependency="d", where=where) for name in names)
     return CleanResult(runs=3, outcome=outcome, because=because, boundaries=boundaries, unstable=())
 
 
@@ -93,11 +93,11 @@ def test_where_nothing_was_tried_nothing_is_known() -> None:
 def test_the_matrix_says_which_crash_another_is_the_same_as() -> None:
     tried = point("a #1 after child", "held", same_as=("b #1 before child",))
     rows = report.matrix(found(clean("a #1", "b #1"), tried))
-    assert rows == [("a #1", "after", [tried, "", ""]), ("b #1", "before", ["a #1 after child", "", ""])]
+    assert rows == [("a #1", "after", [tried, "", ""], ""), ("b #1", "before", ["a #1 after child", "", ""], "")]
 
 
 def test_a_boundarys_name_can_do_nothing_in_any_report() -> None:
-    told = found(clean(f"{HOSTILE} #1"), point(f"{HOSTILE} #1 before child", "violated"))
+    told = found(clean(f"{HOSTILE} #1", where=f"{HOSTILE}.py:3"), point(f"{HOSTILE} #1 before child", "violated"))
     page = report.html(told)
     assert "<script" not in page
     assert "\u202e" not in page
@@ -105,7 +105,7 @@ def test_a_boundarys_name_can_do_nothing_in_any_report() -> None:
     text = re.sub(r"^```sh\n.*?^```$", "", report.markdown(told), flags=re.DOTALL | re.MULTILINE)
     assert "<script" not in text
     assert "\n# x" not in text
-    assert {line.count("|") for line in text.splitlines()} == {0, 6}
+    assert {line.count("|") for line in text.splitlines()} == {0, 7}
 
 
 def test_a_failure_says_how_it_is_repeated() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 OURS = ("harness", "scenarios", "reference_worker")
-LOADED = tuple(f"harness.systems.celery.{name}" for name in ("agent", "probe", "zygote"))
+LOADED = tuple(f"harness.systems.celery.{name}" for name in ("agent", "probe", "surveyor", "zygote"))
 TOPS = ("harness.campaign", "harness.cli", "harness.cli_explore", "harness.pytest_plugin")
 
 
@@ -123,6 +123,11 @@ def test_only_what_is_loaded_into_the_subject_imports_celery(module: str) -> Non
     assert not {name for name in imports(module) if under(name, "celery", "kombu", "billiard", "vine", "amqp")}
 
 
+@pytest.mark.parametrize("module", [*modules("harness.explore"), *modules("harness.boundaries")])
+def test_whoever_explores_knows_no_job_system_by_its_name(module: str) -> None:
+    assert not {name for name in imports(module) if under(name, "harness.systems.celery", "harness.systems.redis_list")}
+
+
 @pytest.mark.parametrize("module", [*LOADED, "harness.forking"])
 def test_what_is_loaded_into_the_subject_brings_nothing_along(module: str) -> None:
     foreign = {name for name in imports(module) if name.split(".")[0] not in sys.stdlib_module_names}
@@ -132,6 +137,17 @@ def test_what_is_loaded_into_the_subject_brings_nothing_along(module: str) -> No
 @pytest.mark.parametrize("module", [name for name in modules("harness") if name not in TOPS])
 def test_the_harness_knows_neither_its_scenarios_nor_its_reference_subject(module: str) -> None:
     assert not {name for name in imports(module) if under(name, "scenarios", "reference_worker")}
+
+
+@pytest.mark.parametrize("module", [name for name in modules("harness.audit.rules") if name != "harness.audit.rules"])
+def test_a_rule_of_the_audit_sees_what_was_seen_and_no_other_rule(module: str) -> None:
+    below = {f"harness.audit.{name}" for name in ("finding", "facts", "code", "syntax", "bounds", "retrying", "broker")}
+    assert of_ours(module) <= below
+
+
+@pytest.mark.parametrize("module", [name for name in modules("harness.audit") if name != "harness.audit.survey"])
+def test_only_the_survey_of_an_audit_touches_the_world(module: str) -> None:
+    assert not {name for name in imports(module) if under(name, "subprocess", "os", "socket", "harness.session")}
 
 
 @pytest.mark.parametrize("module", modules("harness.report"))

@@ -240,3 +240,28 @@ def test_no_stream_of_commands_ends_the_tap(stream: list[tuple[str, list[str]]])
     for client, words in stream:
         scene.says(client, *words)
     assert sum(scene.tap.deliveries.values()) >= len(scene.tap.busy())
+
+
+def test_once_forgotten_no_message_is_known_and_who_waits_is_served_all_the_same(scene: Scene) -> None:
+    scene.says(PRODUCER, "LPUSH", "jobs", JOB)
+    scene.says(ONE, "RPOPLPUSH", "jobs", "own")
+    scene.says(TWO, "BLMOVE", "jobs", "own", "RIGHT", "LEFT", "0")
+    scene.tap.forget()
+    assert (scene.tap.pending(), scene.tap.busy(), scene.tap.deliveries) == ({}, {}, {})
+    assert scene.tap.own() == {"own"}
+    scene.says(PRODUCER, "LPUSH", "jobs", SECOND)
+    assert scene.tap.busy() == {TWO: ("m2",)}
+
+
+def test_what_a_connection_that_is_gone_was_busy_with_has_ended(scene: Scene) -> None:
+    scene.says(PRODUCER, "LPUSH", "jobs", JOB)
+    scene.says(ONE, "RPOP", "jobs")
+    scene.tap.part(ONE)
+    scene.tap.part(TWO)
+    assert (scene.tap.busy(), scene.tap.ended["m1"]) == ({}, 1)
+
+
+def test_a_message_that_has_vanished_is_not_waited_for(scene: Scene) -> None:
+    scene.says(PRODUCER, "LPUSH", "jobs", JOB)
+    scene.tap.vanish("m1#1")
+    assert scene.tap.pending() == {}

@@ -703,6 +703,7 @@ def test_hostile_text_stays_text_in_junit(text: str) -> None:
         "testsuite",
         "testcase",
         "failure",
+        "skipped",
         "properties",
         "property",
     }
@@ -754,3 +755,11 @@ def test_a_scenario_of_which_nothing_was_judged_does_not_pass() -> None:
 def test_two_suites_of_one_name_are_not_merged() -> None:
     report = JUnitXml.fromstring(junit.render(result(plain("held"), plain("held"), outcome="held")))
     assert len(list(report)) == 2
+
+
+def test_what_was_not_covered_is_skipped_with_its_reason_in_junit() -> None:
+    left_out = (NotCovered(name="broker-slow", because="needs slow-broker: <this> runtime cannot do that"),)
+    report = JUnitXml.fromstring(junit.render(result(plain("held"), outcome="held", not_covered=left_out)))
+    assert (report.tests, report.skipped, report.failures, report.errors) == (2, 1, 0, 0)
+    (case,) = [case for suite in report for case in suite if case.result and case.name == "broker-slow"]
+    assert "<this> runtime" in case.result[0].message

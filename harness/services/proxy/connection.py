@@ -104,7 +104,7 @@ class Connection:
         # Both directions draw from the same seed, so that a toxic that works both ways meets a connection or does not.
         seed = f"{self._owner.seed}/{placed.name}"
         draw = self._draws[placed.name] = Random(seed).random()  # noqa: S311 - chance that is to repeat
-        place = Place(ordinal=ordinal, tally=tally, memory={}, reset=self.reset)
+        place = Place(client=self.seen.client, ordinal=ordinal, tally=tally, memory={}, reset=self.reset)
         for direction in placed.directions if self._links else ():
             acts = self._acts(placed, draw)
             random = Random(f"{seed}/{direction}")  # noqa: S311

@@ -56,6 +56,7 @@ class Outlet:
 class Place(Struct, frozen=True, kw_only=True):
     """What the stages of one toxic on one connection have in common; see `Stub`."""
 
+    client: str
     ordinal: int
     tally: Counter[str]
     memory: dict[str, Any]
@@ -68,6 +69,7 @@ class Stage:
     def __init__(self, toxic: Toxic, *, acts: bool, place: Place, direction: str, random: Random) -> None:
         """A stage that does not act (toxicity, another client) passes everything on."""
         self.direction = direction
+        self.client = place.client
         self.ordinal = place.ordinal
         self.tally = place.tally
         self.memory = place.memory

@@ -23,12 +23,15 @@ from harness.events import (
 )
 from harness.lane import Lane
 from harness.poison import PoisonKind
+from harness.runtimes.log_tail import last_line
 from harness.services.broker import Broker
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
-from harness.systems.celery.names import name_of
+from harness.systems.celery.exploring import EXPLORING, SWEEP_SECONDS, VISIBILITY_SECONDS
+from harness.systems.celery.names import meaning_of
 from harness.systems.celery.spoiling import NO_ENVELOPE, spoilt
 from harness.systems.celery.tap import Keys, Tap
+from harness.systems.exploring import Meaning
 from harness.systems.redis_driver import RedisDriver
 from harness.systems.tracked import DELIVERED, QUEUED
 from harness.waiting import WaitedInVainError, wait_until
@@ -97,7 +100,7 @@ class CeleryDriver(RedisDriver[Tap]):
                 with suppress(TimeoutError):
                     return listener.accept()[0]
                 if status := self.lane.exit_of(pid):
-                    raise SubjectError(f"the subject's Python ({python}) ended with {status}: {_last_line(log)}")
+                    raise SubjectError(f"the subject's Python ({python}) ended with {status}: {last_line(log)}")
                 return None
 
             try:
@@ -110,7 +113,7 @@ class CeleryDriver(RedisDriver[Tap]):
         except OSError as error:
             raise SubjectError(
                 f"{self.contract.app!r} did not import within {IMPORT_SECONDS_MAX:g} s, or its process ended: "
-                f"{_last_line(log)}"
+                f"{last_line(log)}"
             ) from error
         if "error" in hello:
             raise SubjectError(f"{self.contract.app!r} does not import: {hello['error']}")
@@ -194,6 +197,8 @@ class CeleryDriver(RedisDriver[Tap]):
             ),
             *("-c", str(worker.concurrency), "--loglevel", "INFO", *queues, *worker.arguments),
         ]
+
+    ready_once = "it is once Celery has said so"
 
     def is_ready(self, node: str, pid: int) -> bool:
         """Whether the probe has said so; each word of it is taken once."""
@@ -338,43 +343,27 @@ class CeleryDriver(RedisDriver[Tap]):
 
     # --- one job after another, on one deployed system ---
 
-    def name_of(self, sent: str) -> str:
-        return name_of(sent, self.tap.keys)
+    exploring = EXPLORING
+
+    def meaning_of(self, sent: str) -> Meaning:
+        return meaning_of(sent, self.tap.keys)
+
+    def redelivery_seconds_max(self, settings: Mapping[str, Any]) -> float:
+        options = settings.get("broker_transport_options", {})
+        return float(options.get("visibility_timeout", VISIBILITY_SECONDS)) + SWEEP_SECONDS
 
     def forget(self) -> None:
         """What was before is over: no job, no message and no body of it is known any more."""
-        self.monitor.sync()
-        self.tap.forget()
+        super().forget()
         with self._lock:
-            self._messages.clear()
             self._bodies.clear()
             self._begun.clear()
             self._ended.clear()
             self._ran_on.clear()
-        self._still = (None, 0.0)
 
-    def remove_all_but_queues(self) -> None:
-        """Every key but those that say which queues there are: who has declared a queue does not declare it again."""
-        keys = self.broker.client.keys("*")
-        doomed = [key for key in keys if b"_kombu.binding." not in key]
-        if doomed:
-            self.broker.client.delete(*doomed)
-
-    def wait_parted(self, *, within: float) -> None:
-        """Once every worker is dead: until the broker has noticed that their connections are closed.
-
-        What a dead worker's connection still waits for would be given to it, and lost.
-
-        :raises WaitedInVainError: it has not
-        """
-
-        def parted() -> bool:
-            self.monitor.sync()
-            holders = {each.client for each in self.tap.pending().values() if each.state == DELIVERED}
-            clients = self.broker.client.client_list()
-            return not any("b" in str(each["flags"]) or each["addr"] in holders for each in clients)
-
-        wait_until(parted, within=within, or_else="connections of dead workers were still there")
+    def says_which_queues(self, key: bytes | str) -> bool:
+        """Who has declared a queue does not declare it again."""
+        return "_kombu.binding." in (key if isinstance(key, str) else key.decode(errors="replace"))
 
     def bury(self) -> None:
         """Once every worker is dead: what they had taken and not booked, or acknowledged and not begun, is no more."""
@@ -429,12 +418,3 @@ def _alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def _last_line(log: Path) -> str:
-    """The last thing a process said, for an error of one line."""
-    try:
-        lines = log.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
-    return lines[-1].strip() if lines else "it printed nothing"

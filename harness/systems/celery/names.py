@@ -2,13 +2,16 @@
 
 from harness.boundaries.stable import stable
 from harness.systems.celery.tap import Keys
+from harness.systems.exploring import Meaning, Role
 
-RESERVE, ACK, REQUEUE, RESULT = "reserve", "ack", "requeue", "result"
-OF_THE_SYSTEM = frozenset({RESERVE, ACK, REQUEUE, RESULT})
+RESERVE = Meaning(label="reserve", role=Role.BOOKS)
+ACK = Meaning(label="ack", role=Role.KEEPS)
+REQUEUE = Meaning(label="requeue", role=Role.KEEPS)
+RESULT = Meaning(label="result", role=Role.KEEPS)
 _META = "celery-task-meta-"
 
 
-def name_of(command: str, keys: Keys) -> str:
+def meaning_of(command: str, keys: Keys) -> Meaning:
     """A name of `harness.boundaries.messages` that was sent to the broker, as people call it; unknown ones stay.
 
     As read in kombu 5.4 to 5.7: a message is booked right after it was popped, and taken from the books when it is
@@ -21,4 +24,4 @@ def name_of(command: str, keys: Keys) -> str:
         return REQUEUE if any(part.split()[0] in {"LPUSH", "RPUSH"} for part in parts) else ACK
     if any(_META in part for part in parts):
         return RESULT
-    return command
+    return Meaning(label=command, role=Role.NONE)

@@ -8,8 +8,10 @@ crash point whether to go on. A gate that is gone lets everything pass.
 import json
 import os
 import runpy
+import signal
 import socket
 import sys
+import threading
 import time
 from typing import Any
 
@@ -17,6 +19,10 @@ EVENTS = os.environ["JOBPROOF_EVENTS"]
 GATE = os.environ["JOBPROOF_GATE"]
 NODE = os.environ["JOBPROOF_NODE"]
 ORIGIN = float(os.environ["JOBPROOF_ORIGIN"])
+SOFT_LIMIT = signal.SIGUSR1  # by which billiard tells a pool child that it has come
+LINES = os.environ.get("JOBPROOF_LINES", "")  # a folder that is there only while lines are asked for
+TRACING: "dict[str, Any]" = {}
+TRACERS: "list[Any]" = []
 
 
 def record(event: str, **fields: Any) -> None:
@@ -44,6 +50,26 @@ def stand_at(point: str, **fields: Any) -> None:
         link.close()
 
 
+class Undisturbed:
+    """A soft limit that falls due while the probe speaks is told to the worker when it has spoken.
+
+    Raised in the middle of a word it would be lost on the body, which is over or has not begun, and the word with it:
+    a body whose end was never told would be waited for in vain.
+    """
+
+    def __enter__(self) -> None:
+        self.came: list[Any] = []
+        self.previous: Any = None
+        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(SOFT_LIMIT)):
+            self.previous = signal.signal(SOFT_LIMIT, lambda *told: self.came.append(told))
+
+    def __exit__(self, *_: object) -> None:
+        if self.previous is not None:
+            signal.signal(SOFT_LIMIT, self.previous)
+            for told in self.came:
+                self.previous(*told)
+
+
 def on_worker_ready(**_: Any) -> None:
     stand_at("worker-ready")
 
@@ -51,13 +77,18 @@ def on_worker_ready(**_: Any) -> None:
 def on_prerun(task_id: Any = None, task: Any = None, **_: Any) -> None:
     name = getattr(task, "name", "")
     retries = getattr(getattr(task, "request", None), "retries", 0) or 0
-    record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
-    stand_at("body-began", message=task_id)
+    with Undisturbed():
+        record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
+        stand_at("body-began", message=task_id)
+    tell_lines(task)
 
 
 def on_postrun(task_id: Any = None, state: Any = None, **_: Any) -> None:
-    record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
-    stand_at("body-ended", message=task_id)
+    while TRACERS:
+        TRACERS.pop().end()
+    with Undisturbed():
+        record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
+        stand_at("body-ended", message=task_id)
 
 
 def on_publish(sender: Any = None, headers: Any = None, **_: Any) -> None:
@@ -69,11 +100,20 @@ def on_publish(sender: Any = None, headers: Any = None, **_: Any) -> None:
         record("Published", message=message, root=root, parent=parent, task=str(sender or headers.get("task")))
 
 
+def tell_lines(task: Any) -> None:
+    """In a run whose lines are asked for: from here on it is known at which one the body is."""
+    if TRACING and os.path.isdir(LINES):
+        TRACERS.append(TRACING["Tracer"](LINES, task))
+        TRACERS[-1].begin()
+
+
 def come_under_supervision() -> None:
     """Where crash points are explored: from here on each send is shown to the supervisor first."""
     listeners = os.environ.get("JOBPROOF_LISTENERS")
     if listeners:
         runpy.run_path(os.environ["JOBPROOF_USER_NOTIFY"])["install"](listeners, "main")
+    if LINES:
+        TRACING.update(runpy.run_path(os.environ["JOBPROOF_TRACING"]))
 
 
 def hasten_pool() -> None:

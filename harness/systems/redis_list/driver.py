@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from harness.poison import PoisonKind
 from harness.services.broker import Broker
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
+from harness.systems.exploring import Meaning
 from harness.systems.redis_driver import RedisDriver
+from harness.systems.redis_list.exploring import EXPLORING, meaning_of
 from harness.systems.redis_list.tap import ListTap
 from harness.systems.tracked import DELIVERED, QUEUED
 
@@ -32,6 +34,8 @@ class ListDriver(RedisDriver[ListTap]):
         served = [queue for worker in contract.workers for queue in worker.queues]
         self._queue_of = {task.name: task.queue for task in contract.tasks}
         self._queues = frozenset({*served, *self._queue_of.values()})
+        self._patience_seconds = max(task.wait_seconds_max for task in contract.tasks)
+        self._ready: set[str] = set()  # connections of workers that have been ready
         tap = ListTap(recorder, self._queues, self._connected)
         super().__init__(contract, broker, lane, recorder, jobs, tap)
 
@@ -58,19 +62,30 @@ class ListDriver(RedisDriver[ListTap]):
     def worker_command(self, worker: Worker, placeholders: Mapping[str, str]) -> list[str]:
         return [fill(word, dict(placeholders), where=f"worker {worker.name!r}") for word in worker.command]
 
+    ready_once = "it is once it has asked for a message"
+
     def is_ready(self, node: str, pid: int) -> bool:
         """Whether one of its connections has asked for a message.
+
+        One that has ended by now was, if anybody has asked since the last one was: it may do one job and end.
 
         Behind a proxy the broker sees the proxy's connections: then it is ready once it is connected and anybody asks.
         """
         del node
-        with suppress(psutil.Error):
+        asked = set(self.tap.asked)
+        try:
             main = psutil.Process(pid)
             own = self.connections_of([pid, *(child.pid for child in main.children(recursive=True))])
+            is_ready = bool(own & asked)
             if self.broker.public_port != self.broker.port:
-                return bool(own and self.tap.asked & self.clients())
-            return bool(own & self.tap.asked)
-        return False
+                is_ready = bool(own and asked & self.clients())
+        except psutil.Error:
+            self.monitor.sync()
+            asked = set(self.tap.asked)
+            is_ready = bool(asked - self._ready)
+        if is_ready:
+            self._ready |= asked
+        return is_ready
 
     def connections_of(self, pids: list[int]) -> set[str]:
         found = super().connections_of(pids)
@@ -151,14 +166,37 @@ class ListDriver(RedisDriver[ListTap]):
         self.tap.broker_restarted()
         super().start_broker()
 
+    # --- one job after another, on one deployed system ---
+
+    exploring = EXPLORING
+
+    def meaning_of(self, sent: str) -> Meaning:
+        self.monitor.sync()  # a message has been moved to a list before it is removed from there
+        return meaning_of(sent, queues=self._queues, own=self.tap.own())
+
+    def redelivery_seconds_max(self, settings: Mapping[str, Any]) -> float:
+        """A list gives nothing back: there is nothing to wait for beyond what the contract allows a worker."""
+        del settings
+        return 0.0
+
+    def bury(self) -> None:
+        """Once every worker is dead: what they had taken for good, or been given unseen, is no more."""
+        self.monitor.sync()
+        for client in self.tap.busy():
+            self.tap.part(client)
+        for tag, entry in self.tap.pending().items():
+            if self._has_left(entry):
+                self.tap.vanish(tag)
+
     # --- drained ---
 
     def left(self) -> str:
         """What may still happen, in words; empty once the lane is drained.
 
-        Drained: nothing in a queue, nothing in a worker's own list, no connection busy. A message that is in no list
-        although nobody was seen to take it, and one whose connection is gone without having asked for more, are waited
-        for a while, and then are where they will stay.
+        Drained: nothing in a queue, nothing in a worker's own list, no connection busy. What lies in a worker's own
+        list while none is busy is waited for as long as the contract lets a job wait, for somebody to fetch it. A
+        message that is in no list although nobody was seen to take it, and one whose connection is gone without having
+        asked for more, are waited for a while. Then they are where they will stay.
         """
         if not self.monitor.sync():
             return f"the broker's command stream has ended ({self.monitor.ended_by or 'it is too slow'})"
@@ -168,8 +206,11 @@ class ListDriver(RedisDriver[ListTap]):
         listed = sum(entry.state == QUEUED and self._is_listed(entry.queue, entry.raw) for entry in pending.values())
         delivered = sum(entry.state == DELIVERED for entry in pending.values())
         working = len(busy.keys() & live)
-        if listed or delivered or working:
-            return f"{listed} queued, {delivered} in workers' lists, {working} workers busy"
+        words = f"{listed} queued, {delivered} in workers' lists, {working} workers busy"
+        if listed or working:
+            return words
+        if delivered:
+            return self._once_still(tuple(pending), words, seconds=self._patience_seconds)
         vanished = tuple(pending)
         cut_off = tuple(message for client, held in sorted(busy.items()) if client not in live for message in held)
         if not vanished and not cut_off:

@@ -107,7 +107,31 @@ class ListTap:
             self._waiters.clear()
             self._in_transaction.clear()
 
+    def forget(self) -> None:
+        """All that was known of messages. Who waits for one goes on waiting, and whose list was whose stays known."""
+        with self._lock:
+            for known in (self._tracked, self._busy, self._copies, self.deliveries, self.ended):
+                known.clear()
+            for tags in self._lists.values():
+                tags.clear()
+
+    def vanish(self, tag: str) -> None:
+        """A message that nobody has any more: it is not waited for."""
+        with self._lock:
+            self._tracked[tag].state = SETTLED
+
+    def part(self, client: str) -> None:
+        """A connection that is gone: whatever it was busy with has ended."""
+        with self._lock:
+            for tag in self._busy.pop(client, set()):
+                self.ended[self._tracked[tag].message] += 1
+
     # --- what is known ---
+
+    def own(self) -> frozenset[str]:
+        """The lists that are no queues, to which messages have been moved."""
+        with self._lock:
+            return frozenset(self._lists) - self._queues
 
     def pending(self) -> dict[str, Tracked]:
         """Every message that is not settled, by delivery tag."""

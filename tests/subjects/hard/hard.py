@@ -11,6 +11,7 @@ from pathlib import Path
 from celery import Celery
 
 app = Celery("hard", broker=os.environ.get("HARD_BROKER"))
+app.conf.result_backend = os.environ.get("HARD_RESULTS") or None
 app.conf.task_acks_late = True
 app.conf.task_reject_on_worker_lost = True
 
@@ -80,3 +81,24 @@ def twice(number: int) -> None:
     """Two effects, each with its key: whatever is done again is known."""
     tell(number, part="/first")
     tell(number, part="/second")
+
+
+@app.task(name="hard.thrice")
+def thrice(number: int) -> None:
+    tell(number, part="/first")
+    tell(number, part="/second")
+    tell(number, part="/third")
+
+
+@app.task(name="hard.publishes")
+def publishes(number: int) -> None:
+    """A file that is there whole or not at all, then word of it."""
+    shelf = Path(os.environ["HARD_SHELF"])
+    shelf.mkdir(exist_ok=True)
+    part = shelf / "part"
+    with part.open("w") as file:
+        file.write("whole")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(shelf / f"report-{number}.csv")
+    tell(number)

@@ -1,11 +1,20 @@
+import os
+
 from harness.contract import Contract, Effect, EffectivelyOnce, Header, JsonField, Task, Worker
 
-_NAMES = ("forks", "endless", "silent", "fickle", "encrypted", "twice")
+_NAMES = ("forks", "endless", "silent", "fickle", "encrypted", "twice", "thrice", "publishes")
+_RESULTS = "{broker_url}" if os.environ.get("HARD_KEEPS_RESULTS") else ""
 
 CONTRACT = Contract(
     name="hard",
     app="hard:app",
-    environment={"HARD_BROKER": "{broker_url}", "HARD_URL": "{ledger_url}"},
+    environment={
+        "HARD_BROKER": "{broker_url}",
+        "HARD_URL": "{ledger_url}",
+        "HARD_RESULTS": _RESULTS,
+        "HARD_SHELF": "{directory}/shelf",
+    },
+    files=("{directory}/shelf",),
     workers=(Worker(name="w"),),
     honours_key=Header("Idempotency-Key"),
     tasks=tuple(

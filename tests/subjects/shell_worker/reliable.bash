@@ -2,14 +2,6 @@
 # reliable.bash QUEUE OWN: keeps the job in a list of its own until it is done, and puts back what it finds there first.
 source "$(dirname "$0")/speaking.bash"
 
-# To the end of the queue, where the others' turn comes before.
-put_back() {
-    while redis LMOVE "$2" "$1" LEFT LEFT; do
-        [[ -n $reply ]] || return 0
-    done
-    return 1
-}
-
 while true; do
     until connect_broker && put_back "$1" "$2"; do sleep 0.1; done
     while redis BLMOVE "$1" "$2" RIGHT LEFT 5; do

@@ -1,4 +1,4 @@
-# What both workers share: Redis' protocol and HTTP over bash's own sockets, with nothing but bash.
+# What the workers share: Redis' protocol and HTTP over bash's own sockets, with nothing but bash.
 # Descriptor 3 is the broker, 4 is the downstream. Lengths are in bytes, so no locale may count characters.
 export LC_ALL=C
 trap '' PIPE # a peer that is gone is an error of the write, not the end of the shell
@@ -40,6 +40,14 @@ read_reply() {
         '-'*) echo "the broker says: ${line#?}" >&2 ;;
         *) reply=${line#?} ;;
     esac
+}
+
+# To the end of the queue, where the others' turn comes before.
+put_back() {
+    while redis LMOVE "$2" "$1" LEFT LEFT; do
+        [[ -n $reply ]] || return 0
+    done
+    return 1
 }
 
 # A string field of a flat JSON object within another, as `json.dumps` writes it.

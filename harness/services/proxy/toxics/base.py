@@ -33,6 +33,11 @@ class Stub(Protocol):
         ...
 
     @property
+    def client(self) -> str:
+        """Whose connection it is: "address:port", as the proxy sees it."""
+        ...
+
+    @property
     def direction(self) -> str:
         """Which way it carries: "upstream" or "downstream"."""
         ...

@@ -1,0 +1,21 @@
+"""What options of several commands are read as."""
+
+import re
+from typing import Any
+
+import click
+
+SECONDS_MAX = 3600
+
+
+class Seconds(click.ParamType[float]):
+    """A time such as 60s or 2m."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m)?", str(value))
+        seconds = float(found[1]) * (60 if found[2] == "m" else 1) if found else 0.0
+        if not 1 <= seconds <= SECONDS_MAX:
+            self.fail(f"{value!r} is not a time from 1s to {SECONDS_MAX // 60}m", param, ctx)
+        return seconds
