@@ -11,7 +11,7 @@ from harness.runtimes.lane_system import CAPABILITIES
 from harness.runtimes.runtime import Runtime
 from harness.services.broker import resolve
 from harness.session import HarnessError, Session
-from harness.system import Capability
+from harness.system import OF_HOSTS, Capability
 
 NotHereError = HarnessError  # of what a runtime raises while it is opened: what it needs is not on this machine
 
@@ -90,5 +90,5 @@ def swept_containers(root: Path) -> list[str]:
 RUNTIMES: dict[str, RuntimeKind] = {
     "local": RuntimeKind(capabilities=CAPABILITIES, lanes=lambda cores: cores, open=_local),
     # Nothing is forked there from what has been imported: every program of a lane imports all it needs, at once.
-    "docker": RuntimeKind(capabilities=CAPABILITIES, lanes=lambda cores: max(1, cores // 2), open=_docker),
+    "docker": RuntimeKind(capabilities=CAPABILITIES | OF_HOSTS, lanes=lambda cores: max(1, cores // 2), open=_docker),
 }

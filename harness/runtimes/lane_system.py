@@ -20,12 +20,12 @@ from harness.services.gate import Gate
 from harness.services.ledger import LedgerClient, Settings
 from harness.session import HarnessError
 from harness.store import HARNESS, OBSERVER, Recorder
-from harness.system import Capability, PlannedJob
+from harness.system import OF_HOSTS, Capability, Hosts, PlannedJob, SubjectError
 from harness.systems import system_of
 from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
 
-CAPABILITIES = frozenset(Capability)  # of the runtimes: what can be done to processes that this machine runs
+CAPABILITIES = frozenset(Capability) - OF_HOSTS  # what can be done to processes that this machine runs
 STRAY_SECONDS_MAX = 2.0
 H = TypeVar("H", bound=Home)
 
@@ -92,6 +92,10 @@ class LaneSystem(Generic[H]):
     @property
     def capabilities(self) -> frozenset[Capability]:
         return CAPABILITIES - system_of(self.contract).cannot(self.contract).keys()
+
+    @property
+    def hosts(self) -> Hosts:
+        raise SubjectError("the workers share this machine: it cannot be taken from one of them")
 
     @property
     def messages(self) -> Driver:

@@ -86,6 +86,10 @@ class Driver(Messages, Protocol):
         """The connections that the broker still sees."""
         ...
 
+    def drop(self, clients: set[str]) -> None:
+        """Let the broker close these connections, whoever is at their other end."""
+        ...
+
     def connected(self, pids: list[int]) -> bool:
         """Whether one of the processes has a connection that the broker sees."""
         ...

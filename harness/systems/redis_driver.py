@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+import redis
+
 from harness.contract import Contract
 from harness.events import EffectRequested, EnqueueCalled, JobId, MessageDoubled, MessageId
 from harness.history import extract, owner_of
@@ -223,6 +225,11 @@ class RedisDriver(Generic[T]):
     def clients(self) -> set[str]:
         """The connections that the broker still sees."""
         return {str(client["addr"]) for client in self.broker.client.client_list()}
+
+    def drop(self, clients: set[str]) -> None:
+        for address in clients:
+            with suppress(redis.ResponseError):  # it is gone already
+                self.broker.client.client_kill(address)
 
     def connected(self, pids: list[int]) -> bool:
         """Whether one of the processes has a connection that the broker sees."""

@@ -14,11 +14,11 @@ from tests.containers.conftest import Deploy, pings
 SECONDS_MAX = 60
 
 
-def arrived(system: Any) -> Arrival:
-    """The first job, at the crash point where its body begins; it is let go once the gate is closed or reset."""
+def arrived(system: Any, point: str = "body-began") -> Arrival:
+    """The first job, at a crash point; it is let go once the gate is closed or reset."""
     job = system.plan.workload[0]
     system.gate.reset()  # occurrences are counted from here
-    arm = system.gate.arm("body-began", job.job)
+    arm = system.gate.arm(point, job.job)
     system.messages.enqueue(job)
     arrival = arm.wait(within=SECONDS_MAX)
     assert arrival is not None

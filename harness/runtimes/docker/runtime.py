@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import docker
 from docker.errors import APIError, ContainerError
@@ -17,6 +16,7 @@ from harness.runtimes.docker import images, toxiproxy
 from harness.runtimes.docker.containers import Cast, ContainerLane
 from harness.runtimes.docker.daemon import connect, labels
 from harness.runtimes.docker.home import BEHIND_PORT, BROKER_PORT, SOURCE, ContainerHome, Taken
+from harness.runtimes.docker.hosts import ContainerHosts
 from harness.runtimes.docker.images import Image
 from harness.runtimes.docker.limits import limits
 from harness.runtimes.docker.network import private_network
@@ -26,9 +26,8 @@ from harness.runtimes.lane_system import CAPABILITIES, LaneSystem
 from harness.services.broker import BrokerServer, NoBrokerError, checked, start_broker, version_in
 from harness.session import Session
 from harness.store import Recorder
-from harness.system import Capability, SubjectError
-
-ContainerSystem: TypeAlias = LaneSystem[ContainerHome]
+from harness.system import OF_HOSTS, Capability, SubjectError
+from harness.systems import system_of
 
 _FIND_BROKER = "p=$(command -v valkey-server || command -v redis-server) && echo $p && $p --version"
 
@@ -44,6 +43,22 @@ class Found(Struct, frozen=True, kw_only=True):
     directory: str = ""
 
 
+class ContainerSystem(LaneSystem[ContainerHome]):
+    """See `harness.system.System`. Each worker's container is its host."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return super().capabilities | (OF_HOSTS - system_of(self.contract).cannot(self.contract).keys())
+
+    @property
+    def hosts(self) -> ContainerHosts:
+        return self._hosts
+
+    def host_in(self, client: "docker.DockerClient", lane: ContainerLane) -> None:
+        """The subject's programs run in the containers of this lane."""
+        self._hosts = ContainerHosts(client, lane, network=self.home.network, workers=self.workers, driver=self.driver)
+
+
 class DockerRuntime:
     """See `harness.runtimes.runtime.Runtime`."""
 
@@ -55,7 +70,7 @@ class DockerRuntime:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return CAPABILITIES
+        return CAPABILITIES | OF_HOSTS
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -118,6 +133,7 @@ class DockerRuntime:
                 broker=broker,
                 home=home,
             )
+            system.host_in(self.client, taken.lane)
             stack.callback(system.close)
             system.start()
             yield system
