@@ -11,6 +11,7 @@ from harness.codec import encode
 from harness.lane import Lane
 from harness.runtimes.docker.containers import ContainerLane, Seat
 from harness.runtimes.docker.network import Network
+from harness.runtimes.docker.packaged import PackagedToxiproxy
 from harness.runtimes.docker.toxiproxy import ProxyServer
 from harness.runtimes.forker import Forker
 from harness.runtimes.ground import BROKER, LEDGER, PROXY, READY_SECONDS_MAX, Link, Listening, Service, ready
@@ -120,7 +121,7 @@ class ContainerHome:
     def start_proxy(self, lane: Lane, gate: Gate, *, seed: int, origin: float) -> Toxiproxy:
         """In an image of its own, perhaps, so not where the other services are."""
         lane = self._taken.proxy
-        proxy = Toxiproxy(f"http://{self._address(PROXY)}:{CONTROL_PORT}")
+        proxy = PackagedToxiproxy(f"http://{self._address(PROXY)}:{CONTROL_PORT}")
         if self._proxy.program:
             words = (self._proxy.program, "-host", EVERYWHERE, "-port", str(CONTROL_PORT))
             pid = lane.spawn(words, environment={}, cwd=lane.directory, log="proxy.log")
