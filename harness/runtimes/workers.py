@@ -220,15 +220,15 @@ class LaneWorkers:
         """
         with suppress(WaitedInVainError):
             wait_until(
-                lambda: not any(_runs(process) for process in doomed), within=GONE_SECONDS_MAX / 3, or_else="not gone"
+                lambda: not any(runs(process) for process in doomed), within=GONE_SECONDS_MAX / 3, or_else="not gone"
             )
         for process in doomed:
-            if _runs(process):
+            if runs(process):
                 self.recorder.record(OBSERVER, LeftBehind(kind="process", name=_named(process), node=node.worker.name))
             with suppress(psutil.Error):
                 process.kill()
         wait_until(
-            lambda: not any(_runs(process) for process in doomed) and not clients & self.driver.clients(),
+            lambda: not any(runs(process) for process in doomed) and not clients & self.driver.clients(),
             within=GONE_SECONDS_MAX,
             or_else="the killed worker's processes or broker connections were still there",
         )
@@ -285,7 +285,7 @@ class LaneWorkers:
         process = psutil.Process(child)
         process.suspend()
         try:
-            wait_until(lambda: not _runs(process), within=within, or_else="the frozen child was still there")
+            wait_until(lambda: not runs(process), within=within, or_else="the frozen child was still there")
         except WaitedInVainError:
             process.resume()
             return None
@@ -330,7 +330,7 @@ class LaneWorkers:
         )
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False

@@ -17,7 +17,7 @@ from harness.runtimes.docker.containers import ContainerLane
 from harness.runtimes.docker.limits import MEMORY, cpu_quota
 from harness.runtimes.docker.memory import oom_events
 from harness.runtimes.docker.network import Network
-from harness.runtimes.workers import LaneWorkers, Node
+from harness.runtimes.workers import LaneWorkers, Node, runs
 from harness.services.gate import Arrival
 from harness.system import Evidence, Impact, SubjectError, Target
 from harness.systems.driver import Driver
@@ -205,7 +205,7 @@ class ContainerHosts:
         hungry = threading.Thread(target=self._eat, args=(container,), daemon=True)
         hungry.start()
         try:
-            wait_until(lambda: not _runs(doomed), within=SECONDS_MAX, or_else="the kernel killed nobody for memory")
+            wait_until(lambda: not runs(doomed), within=SECONDS_MAX, or_else="the kernel killed nobody for memory")
         except WaitedInVainError as error:
             raise SubjectError(str(error)) from error
         hungry.join(SECONDS_MAX)
@@ -220,9 +220,3 @@ class ContainerHosts:
 
 def _jobs(arrival: Arrival | None) -> tuple[JobId, ...]:
     return (arrival.job,) if arrival is not None and arrival.job is not None else ()
-
-
-def _runs(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False

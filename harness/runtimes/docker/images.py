@@ -34,11 +34,12 @@ class NoImageError(HarnessError):
 
 
 class Image(Struct, frozen=True, kw_only=True):
-    """`found` says where it came from, for the report."""
+    """`found` says where it came from, and `base` what one that was built here stands on, for the report."""
 
     name: str
     identity: str
     found: str
+    base: str = ""
 
     @property
     def sentence(self) -> str:
@@ -81,9 +82,9 @@ def own(client: "docker.DockerClient", base: str) -> Image:
     context = _context()
     digest = hashlib.sha256(context + str(client.images.get(on.name).id).encode()).hexdigest()[:16]
     name = f"{_REPOSITORY}:{digest}"
-    said = f"built on {on.name}, {on.found}" if on.found != "local" else f"built on {on.name}"
+    base = f"{on.name}, {on.found}"
     try:
-        return Image(name=name, identity=str(client.images.get(name).id), found=said)
+        return Image(name=name, identity=str(client.images.get(name).id), found="built here", base=base)
     except ImageNotFound:
         pass
     sys.stderr.write(f"jobproof: building {name} on {on.name}; this is done once\n")
@@ -102,7 +103,7 @@ def own(client: "docker.DockerClient", base: str) -> Image:
         raise NoImageError(f"{DOCKERFILE} cannot be built on {on.name}: {error}: {' / '.join(lines[-4:])}") from error
     except APIError as error:
         raise NoImageError(f"{DOCKERFILE} cannot be built on {on.name}: {error.explanation}") from error
-    return Image(name=name, identity=str(client.images.get(name).id), found=said)
+    return Image(name=name, identity=str(client.images.get(name).id), found="built here", base=base)
 
 
 def _context() -> bytes:

@@ -77,6 +77,7 @@ class DockerRuntime:
         found = self.found
         return {
             "runtime": f"docker {self.client.version()['Version']}",
+            "base image": found.own.base,
             "image of the subject": found.subject.sentence,
             "image of the harness": found.own.sentence,
             "broker server": f"{found.server.version} ({found.server.found})",
@@ -86,7 +87,7 @@ class DockerRuntime:
     @property
     def sentence(self) -> str:
         found = self.found
-        return f"docker, {found.server.version}, {found.subject.name} ({found.subject.found})"
+        return f"docker, {found.server.version}, {found.subject.name} on {found.subject.base or found.subject.found}"
 
     @contextmanager
     def open_homes(self, count: int) -> Iterator[tuple[ContainerHome, ...]]:
