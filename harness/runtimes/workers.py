@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +69,10 @@ class LaneWorkers:
 
     def start(self) -> None:
         """:raises SubjectError: a worker does not become ready"""
-        for node in self.nodes.values():
-            self._spawn(node)
-        for node in self.nodes.values():
+        nodes = list(self.nodes.values())
+        with ThreadPoolExecutor(max(1, len(nodes))) as pool:  # the first ones import while the last ones are made
+            list(pool.map(self._spawn, nodes))
+        for node in nodes:
             self._await_ready(node)
 
     def pids(self) -> dict[str, list[int]]:

@@ -25,10 +25,17 @@ from harness.waiting import WaitedInVainError, wait_until
 
 SECONDS_MAX = 15.0
 NOBODY = "127.0.0.254"  # where no name server is
-# Enough that the kernel has to kill somebody, and little enough that the death of a worker's process makes room for it.
-ROOM_BYTES, HUNGER_BYTES = 24 << 20, 40 << 20
+ROOM_BYTES, HUNGER_BYTES = 16 << 20, 48 << 20  # what is left, and what is wanted; a container's /dev/shm has 64 MiB
 PAGE_BYTES = 1 << 12
 FIRST_TO_DIE = 1000  # of the scores by which the kernel chooses, the highest
+# What lies in memory as a file is nobody's when the kernel looks for who has most: so it takes whom it was told to, and
+# then who writes. With that one the file is gone, which has no name, before anybody else has to die.
+_EAT = f"""
+echo {FIRST_TO_DIE - 1} >/proc/self/oom_score_adj
+exec >/dev/shm/jobproof
+rm /dev/shm/jobproof
+exec head -c {HUNGER_BYTES} /dev/zero
+"""
 _LIMIT_FILES = """
 import json, os, resource
 before, limits = {{}}, {limits}
@@ -197,8 +204,9 @@ class ContainerHosts:
 
         :raises SubjectError: it has not
         """
-        used = int(self._client.api.stats(container, stream=False, one_shot=True)["memory_stats"]["usage"])
-        limit = (used + ROOM_BYTES) // PAGE_BYTES * PAGE_BYTES
+        stats = self._client.api.stats(container, stream=False, one_shot=True)["memory_stats"]
+        kept = stats["stats"].get("total_inactive_file", stats["stats"].get("inactive_file", 0))
+        limit = (int(stats["usage"]) - int(kept) + ROOM_BYTES) // PAGE_BYTES * PAGE_BYTES
         self._client.api.update_container(container, mem_limit=limit, memswap_limit=limit)
         doomed = psutil.Process(pid)
         (Path("/proc") / str(pid) / "oom_score_adj").write_text(str(FIRST_TO_DIE))
@@ -211,11 +219,8 @@ class ContainerHosts:
         hungry.join(SECONDS_MAX)
 
     def _eat(self, container: str) -> None:
-        """It is the next to die, should one death not make room enough."""
-        script = f"echo {FIRST_TO_DIE - 1} >/proc/self/oom_score_adj; "
-        script += f"head -c {HUNGER_BYTES} /dev/zero | tail -c {HUNGER_BYTES} >/dev/null"
-        with suppress(APIError, SubjectError, OSError):  # or it ends with its container
-            self._shell(container, script)
+        with suppress(APIError, SubjectError, OSError):  # it ends with its container
+            self._shell(container, _EAT)
 
 
 def _jobs(arrival: Arrival | None) -> tuple[JobId, ...]:
