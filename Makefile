@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock schema matrix rules sample clean
+.PHONY: help run test containers lint format lock schema matrix rules sample clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -15,7 +15,10 @@ run: .venv/.run ## run the scenarios against the reference worker; ARGS="--bug e
 	$(BIN)/jobproof run $(ARGS)
 
 test: .venv/.test ## run all tests
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+containers: .venv/.test ## run the tests that need a Docker daemon; JOBPROOF_BASE_IMAGE=machine where there is no registry
+	$(BIN)/pytest -m containers $(ARGS)
 
 lint: .venv/.test ## ruff and mypy
 	$(BIN)/ruff check .

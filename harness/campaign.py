@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import msgspec
 
@@ -32,9 +33,8 @@ from harness.result import (
     worst_outcome,
 )
 from harness.run import run
-from harness.runtimes.home import LaneHome, open_homes
+from harness.runtimes.runtime import Runtime
 from harness.scenario import CORE
-from harness.services.broker import BrokerServer
 from harness.session import Session
 from harness.store import HARNESS, Recorder, read_history, write_merged
 from harness.system import SubjectError
@@ -61,8 +61,7 @@ class Campaign:
         *,
         directory: Path,
         session: Session,
-        server: BrokerServer,
-        cwd: Path,
+        runtime: Runtime,
         lanes: int,
         fail_fast: bool,
         listener: Listener,
@@ -70,20 +69,19 @@ class Campaign:
         self.plans = plans
         self.directory = directory
         self.session = session
-        self.server = server
-        self.cwd = cwd
+        self.runtime = runtime
         self.lanes = lanes
         self.fail_fast = fail_fast
         self.listener = listener
         self.harness_failures: list[str] = []
-        self._homes: SimpleQueue[LaneHome] = SimpleQueue()  # those in which nothing runs
+        self._homes: SimpleQueue[Any] = SimpleQueue()  # those in which nothing runs
         self._twin: Future[None] = Future()
         if all(plan.scenario != FAULT_FREE for plan in plans.plans):
             self._twin.set_result(None)
         self._stopped = threading.Event()  # no further scenario begins
         self._aborted = threading.Event()  # what is running is not worth a verdict any more
 
-    def carry_out(self, homes: Sequence[LaneHome] = ()) -> None:
+    def carry_out(self, homes: Sequence[Any] = ()) -> None:
         """Until every plan has been run; what came of each is in the event logs.
 
         `homes`: lanes that outlast this campaign, instead of lanes of its own.
@@ -92,7 +90,7 @@ class Campaign:
         """
         lanes = max(1, min(self.lanes, len(self.plans.plans)))
         with ExitStack() as stack:
-            for home in homes or stack.enter_context(open_homes(self.session, lanes)):
+            for home in homes or stack.enter_context(self.runtime.open_homes(lanes)):
                 self._homes.put(home)
             self._carry_out(min(lanes, self._homes.qsize()))
 
@@ -120,15 +118,7 @@ class Campaign:
         is_twin = plan.scenario == FAULT_FREE
         home = self._homes.get()
         try:
-            run(
-                plan,
-                session=self.session,
-                server=self.server,
-                recorder=recorder,
-                name=plan.scenario,
-                cwd=self.cwd,
-                home=home,
-            )
+            run(plan, runtime=self.runtime, recorder=recorder, home=home)
         except SubjectError as error:
             recorder.record(HARNESS, RunAborted(because=str(error), blame="subject"))
             if is_twin:
@@ -218,7 +208,7 @@ def command(plans: Plans, scenario: str = "") -> str:
         words += ["--contract", plans.contract_file]
     if plans.bug:
         words += ["--bug", plans.bug]
-    return shlex.join([*words, "--seed", str(plans.seed)])
+    return shlex.join([*words, *plans.runtime.words, "--seed", str(plans.seed)])
 
 
 def result_of(plans: Plans, histories: Sequence[History | None], *, began: str, seconds: float) -> Result:

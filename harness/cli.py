@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +38,8 @@ _WORST_FIRST = (
     ExitCode.HELD,
 )
 EXPLORE_JSON = "explore.json"
+LOCAL = "local"
+BASE_IMAGE_VARIABLE = "JOBPROOF_BASE_IMAGE"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -84,7 +87,23 @@ _format = click.option(
 @cli.command("run")
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO ...]")
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Default: the reference worker's.")
-@click.option("--runtime", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(["local", "docker"]),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or containers.",
+)
+@click.option("--image", default="", metavar="IMAGE", help="The subject's, for --runtime docker.")
+@click.option(
+    "--base-image",
+    default="",
+    metavar="IMAGE",
+    envvar=BASE_IMAGE_VARIABLE,
+    help="What jobproof's own image is built on; `machine` makes one of this machine where there is no registry.",
+)
+@click.option("--broker-image", default="", metavar="IMAGE", help="With valkey-server or redis-server in it.")
+@click.option("--toxiproxy-image", default="", metavar="IMAGE", help="With toxiproxy-server in it.")
 @click.option(
     "--profile",
     type=click.Choice(["core", "full"]),
@@ -97,13 +116,21 @@ _format = click.option(
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @_format
 @click.option(
-    "--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores."
+    "--jobs",
+    "lanes",
+    type=WholeNumber(1, LANES_MAX),
+    default=None,
+    help="Lanes in parallel. Default: the cores, with docker half of them.",
 )
 @click.option("--fail-fast", is_flag=True, help="Start no further scenario after one that did not hold.")
 def run_command(
     scenarios: tuple[str, ...],
     contract_file: Path | None,
     runtime: str,
+    image: str,
+    base_image: str,
+    broker_image: str,
+    toxiproxy_image: str,
     profile: str,
     bug: str,
     seed: int | None,
@@ -113,13 +140,21 @@ def run_command(
     fail_fast: bool,
 ) -> int:
     """Run scenarios against a subject and judge what happened."""
-    del runtime  # there is one so far
     from harness.coverage import covered
-    from harness.plan import Plans
-    from harness.runtimes.process import CAPABILITIES
+    from harness.plan import Plans, RuntimeChoice
+    from harness.runtimes.choice import RUNTIMES
     from harness.scenario import FULL
     from scenarios import CATALOGUE, FAULT_FREE
 
+    chosen_runtime = RuntimeChoice(
+        name=runtime,
+        image=image,
+        base_image=base_image if runtime != LOCAL or not os.environ.get(BASE_IMAGE_VARIABLE) else "",
+        broker_image=broker_image,
+        toxiproxy_image=toxiproxy_image,
+    )
+    if runtime == LOCAL and chosen_runtime.images:
+        raise BadInputError(f"{', '.join(chosen_runtime.images)}: images are for --runtime docker")
     path = contract_file if contract_file is not None else reference_contract()
     contract = compiled(path)
     planted = _find(bug, contract.planted_bugs, "bug") if bug else None
@@ -141,7 +176,9 @@ def run_command(
     for name in idle:
         click.echo(f"left out: {name} has nothing to hurt in this contract", err=True)
     twin = FAULT_FREE.plan(contract, seed=seed, bug=bug)
-    kept, not_covered = covered((twin, *(plan for plan in planned if plan.steps)), contract, CAPABILITIES)
+    kept, not_covered = covered(
+        (twin, *(plan for plan in planned if plan.steps)), contract, RUNTIMES[runtime].capabilities
+    )
     asked = {plan.scenario for plan in planned} if scenarios else set()
     for each in not_covered:
         if each.name in asked:
@@ -154,6 +191,7 @@ def run_command(
         whole=not scenarios,
         profile=profile,
         bug=bug,
+        runtime=chosen_runtime,
     )
     return _carry_out(plans, path=path, out=out, format_=format_, lanes=lanes, fail_fast=fail_fast)
 
@@ -383,6 +421,21 @@ def doctor_command(format_: str) -> int:
     return ExitCode.HELD if all(finding.ok for finding in findings if finding.needed) else ExitCode.BAD_INPUT
 
 
+@cli.command("clean")
+def clean_command() -> int:
+    """Remove what a run left behind that was killed together with all its helpers: processes, folders, containers."""
+    from harness.cleaning import clean
+
+    cleaned = clean()
+    click.echo(f"processes and folders: {_removed(cleaned.sessions)}")
+    click.echo(f"containers, networks, volumes: {cleaned.not_looked or _removed(cleaned.in_docker)}")
+    return ExitCode.HELD
+
+
+def _removed(sessions: tuple[str, ...]) -> str:
+    return f"removed those of {', '.join(sessions)}" if sessions else "nothing was left behind"
+
+
 # --- how a command does its work ---
 
 
@@ -392,33 +445,35 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
     from harness.codec import pretty
     from harness.contract_file import working_directory
     from harness.report import terminal
-    from harness.services.broker import NoBrokerError, resolve
+    from harness.runtimes.choice import RUNTIMES, NotHereError, Place
     from harness.session import open_session
     from harness.system import SubjectError
 
-    try:
-        server = resolve()
-    except NoBrokerError as error:
-        raise BadInputError(str(error)) from error
+    kind = RUNTIMES[plans.runtime.name]
+    lanes = lanes if lanes is not None else kind.lanes(os.cpu_count() or 1)
     directory = _empty_directory(out)
     began, start = datetime.now(UTC), time.monotonic()
     (directory / "events").mkdir()
     (directory / "plan.json").write_bytes(pretty(plans))
-    lanes = lanes if lanes is not None else (os.cpu_count() or 1)
     code: int | None = None
     message = ""
-    with (
-        terminal.progress(
-            plans, broker=f"{server.version} from {server.found}", lanes=lanes, quiet=format_ == "json"
-        ) as listener,
-        open_session() as session,
-    ):
+    with ExitStack() as stack:
+        session = stack.enter_context(open_session())
+        try:
+            place = Place(
+                session=session, cwd=working_directory(path), named=bool(plans.contract_file), choice=plans.runtime
+            )
+            runtime = stack.enter_context(kind.open(place))
+        except NotHereError as error:
+            raise BadInputError(" ".join(str(error).split())) from error
+        listener = stack.enter_context(
+            terminal.progress(plans, runtime=runtime.sentence, lanes=lanes, quiet=format_ == "json")
+        )
         campaign = Campaign(
             plans,
             directory=directory,
             session=session,
-            server=server,
-            cwd=working_directory(path),
+            runtime=runtime,
             lanes=lanes,
             fail_fast=fail_fast,
             listener=listener,

@@ -80,7 +80,7 @@ def schedules(contract: Contract, *, path: Path, directory: Path, lanes: int, **
     plans = plans_for(contract, directory=directory, **words)
     with (
         _told_in_one_line(),
-        terminal.progress(plans, broker=f"{server.version} from {server.found}", lanes=lanes, quiet=False) as listener,
+        terminal.progress(plans, runtime=f"{server.version} from {server.found}", lanes=lanes, quiet=False) as listener,
         open_session() as session,
     ):
         result = combine(

@@ -6,8 +6,11 @@ from msgspec.structs import replace
 
 from harness.contract import Contract
 from harness.plan import NotCovered, Plan
-from harness.system import Capability
+from harness.system import OF_HOSTS, Capability
 from harness.systems import system_of
+
+NEVER = "this runtime cannot do that"
+ONLY_HOSTS = "it takes a machine for each worker: see --runtime docker"
 
 
 def covered(
@@ -19,7 +22,7 @@ def covered(
     needs it.
     """
     system = system_of(contract)
-    cannot = {need: "this runtime cannot do that" for need in Capability if need not in runtime}
+    cannot = {need: ONLY_HOSTS if need in OF_HOSTS else NEVER for need in Capability if need not in runtime}
     cannot |= system.cannot(contract)
     kept: list[Plan] = []
     left_out: list[NotCovered] = []

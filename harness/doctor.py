@@ -4,7 +4,6 @@ import os
 import platform
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness import __version__
+from harness.runtimes.choice import NotHereError, docker_version
 from harness.services.broker import NoBrokerError, resolve
+from harness.services.proxy.client import TOXIPROXY, TOXIPROXY_VARIABLE
 
 OPEN_FILES_MIN = 256
 
@@ -38,7 +39,7 @@ def examine() -> list[Finding]:
         _open_files(),
         _temporary_directory(),
         _docker(),
-        _program("Toxiproxy", "toxiproxy-server", "not used yet; the local runtime needs none"),
+        _toxiproxy(),
         _browser(),
     ]
 
@@ -94,26 +95,20 @@ def _temporary_directory() -> Finding:
 
 
 def _docker() -> Finding:
-    client = shutil.which("docker")
-    if client is None:
-        return Finding(
-            name="Docker", ok=False, needed=False, found="none", advice="not used yet; the local runtime needs none"
-        )
     try:
-        asked = subprocess.run(
-            [client, "version", "--format", "{{.Server.Version}}"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return Finding(name="Docker", ok=False, needed=False, found=f"{client} does not answer")
-    if asked.returncode != 0:
+        return Finding(name="Docker", ok=True, needed=False, found=docker_version())
+    except NotHereError as error:
         return Finding(
-            name="Docker", ok=False, needed=False, found="client only", advice="start the daemon (dockerd) to use it"
+            name="Docker", ok=False, needed=False, found="none", advice=f"only --runtime docker needs it: {error}"
         )
-    return Finding(name="Docker", ok=True, needed=False, found=asked.stdout.strip())
+
+
+def _toxiproxy() -> Finding:
+    path = os.environ.get(TOXIPROXY_VARIABLE) or shutil.which(TOXIPROXY)
+    if path is None:
+        advice = f"with --runtime docker the embedded proxy takes its place; {TOXIPROXY_VARIABLE} may name one"
+        return Finding(name="Toxiproxy", ok=False, needed=False, found="none", advice=advice)
+    return Finding(name="Toxiproxy", ok=os.access(path, os.X_OK), needed=False, found=path)
 
 
 def _browser() -> Finding:
@@ -124,10 +119,3 @@ def _browser() -> Finding:
             name="browser", ok=False, needed=False, found="none", advice="only the project's own tests use one"
         )
     return Finding(name="browser", ok=True, needed=False, found=path)
-
-
-def _program(name: str, program: str, advice: str) -> Finding:
-    path = shutil.which(program)
-    if path is None:
-        return Finding(name=name, ok=False, needed=False, found="none", advice=advice)
-    return Finding(name=name, ok=True, needed=False, found=path)

@@ -170,6 +170,34 @@ class NotCovered(Struct, frozen=True, kw_only=True):
     because: str
 
 
+class RuntimeChoice(Struct, frozen=True, kw_only=True):
+    """What the command line said of where to run. Images are those of the docker runtime; empty: its own."""
+
+    name: str = "local"
+    image: str = ""
+    base_image: str = ""
+    broker_image: str = ""
+    toxiproxy_image: str = ""
+
+    @property
+    def images(self) -> dict[str, str]:
+        """The images that were named, by their option."""
+        given = {
+            "--image": self.image,
+            "--base-image": self.base_image,
+            "--broker-image": self.broker_image,
+            "--toxiproxy-image": self.toxiproxy_image,
+        }
+        return {option: image for option, image in given.items() if image}
+
+    @property
+    def words(self) -> list[str]:
+        """The same on a command line."""
+        if self == RuntimeChoice():
+            return []
+        return ["--runtime", self.name, *(word for pair in self.images.items() for word in pair)]
+
+
 class Plans(Struct, frozen=True, kw_only=True):
     """What `plan.json` holds: the plans, and what the command line said, for the command that repeats.
 
@@ -185,4 +213,5 @@ class Plans(Struct, frozen=True, kw_only=True):
     profile: str = "core"
     bug: str = ""
     replay: str = ""
+    runtime: RuntimeChoice = RuntimeChoice()
     format_version: int = FORMAT_VERSION

@@ -6,7 +6,7 @@ its trigger comes, heal everything, wait until drained, record what is left.
 
 import threading
 from contextlib import ExitStack, suppress
-from pathlib import Path
+from typing import Any
 
 from harness import __version__
 from harness.codec import digest
@@ -38,13 +38,11 @@ from harness.plan import (
     Step,
     Until,
 )
-from harness.runtimes.home import LaneHome
-from harness.runtimes.process import LocalSystem, deploy
+from harness.runtimes.lane_system import LaneSystem
 from harness.runtimes.remains import record_remains
+from harness.runtimes.runtime import Runtime
 from harness.scenario import queue_of
-from harness.services.broker import BrokerServer
 from harness.services.gate import Arm, Arrival
-from harness.session import Session
 from harness.store import HARNESS, Recorder
 from harness.system import Evidence, SubjectError
 from harness.waiting import WaitedInVainError, wait_until
@@ -61,12 +59,9 @@ NEMESIS = "nemesis"
 def run(
     plan: Plan,
     *,
-    session: Session,
-    server: BrokerServer,
+    runtime: Runtime,
     recorder: Recorder,
-    name: str,
-    cwd: Path,
-    home: LaneHome | None = None,
+    home: Any,
 ) -> None:
     """Carry out a plan; everything that happened is in the recorder's logs afterwards.
 
@@ -84,16 +79,16 @@ def run(
             seed=plan.seed,
             steps=tuple(step.sentence for step in plan.steps),
             bug=plan.bug,
-            versions={"jobproof": __version__, "broker server": f"{server.version} ({server.found})"},
+            versions={"jobproof": __version__, **runtime.versions},
         ),
     )
-    with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd, home=home) as system:
+    with runtime.deploy(plan, recorder=recorder, home=home) as system:
         _Run(plan, system, recorder).carry_out()
         recorder.record(HARNESS, RunEnded(events=recorder.counts()))
 
 
 class _Run:
-    def __init__(self, plan: Plan, system: LocalSystem, recorder: Recorder) -> None:
+    def __init__(self, plan: Plan, system: LaneSystem[Any], recorder: Recorder) -> None:
         self.plan = plan
         self.system = system
         self.recorder = recorder

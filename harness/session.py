@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,9 @@ from typing import Any
 import psutil
 
 from harness.keeper import MARKER, marked
+from harness.lane import ExitListener
 
 MEMORY_BYTES_MIN = 1 << 29
-
-ExitListener = Callable[[int, str], None]
 
 
 class HarnessError(RuntimeError):
@@ -118,9 +117,9 @@ class Session:
             return self._exits.get(pid)
 
     @contextmanager
-    def lane(self, name: str) -> Iterator["Lane"]:
+    def lane(self, name: str) -> Iterator["LocalLane"]:
         """A directory of its own for logs and sockets, and the processes started in it, which end with it."""
-        lane = Lane(self, self.directory / name)
+        lane = LocalLane(self, self.directory / name)
         lane.directory.mkdir(mode=0o700)
         try:
             yield lane
@@ -156,7 +155,7 @@ class Session:
         listener = None
         with self._changed:
             if "exited" in message:
-                pid, status = int(message["exited"]), _status(int(message["status"]))
+                pid, status = int(message["exited"]), exit_words(int(message["status"]))
                 self._exits[pid] = status
                 listener = self._listeners.pop(pid, None)
             elif "forker" in message:
@@ -171,8 +170,8 @@ class Session:
             listener(pid, status)
 
 
-class Lane:
-    """One isolated run within a session: what is spawned through it ends with it."""
+class LocalLane:
+    """See `harness.lane.Lane`; its processes are the keeper's."""
 
     def __init__(self, session: Session, directory: Path) -> None:
         self.directory = directory
@@ -189,8 +188,9 @@ class Lane:
         on_exit: ExitListener | None = None,
         forks: bool = False,
         forker: int = 0,
+        writes: Sequence[Path] = (),
     ) -> int:
-        """As `Session.spawn`; `log` is a file name in the lane's directory."""
+        del writes  # it sees every file of this machine's
         pid = self._session.spawn(
             argv,
             environment=environment,
@@ -210,7 +210,6 @@ class Lane:
         return self._session.wait_forker(pid, within=within)
 
     def descendants(self) -> set[int]:
-        """What was spawned here and runs, and all below it; not what has left its parent."""
         found = set()
         for pid in self.running():
             with suppress(psutil.Error):
@@ -218,7 +217,6 @@ class Lane:
         return found
 
     def running(self) -> list[int]:
-        """What was spawned here and has not ended."""
         return [pid for pid in self._pids if self._session.exit_of(pid) is None]
 
     def end(self) -> None:
@@ -234,7 +232,7 @@ class Lane:
             self._session.wait_exit(pid, within=10)
 
 
-def _status(code: int) -> str:
+def exit_words(code: int) -> str:
     if code >= 0:
         return f"exit {code}"
     return signal.Signals(-code).name
@@ -296,6 +294,12 @@ def _root(place: Path | None = None) -> Path:
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or root.is_symlink():
         raise HarnessError(f"{root} is not a private directory of this user; remove it or set TMPDIR")
     return root
+
+
+def roots() -> list[Path]:
+    """The folders of all sessions of this user."""
+    found = {_root(place) for place in (None, _memory())}
+    return sorted(found)
 
 
 def sweep(root: Path) -> list[str]:

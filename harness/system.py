@@ -1,6 +1,7 @@
 """What a fault may do to a deployed subject, whatever runs it and whatever job library it uses."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
@@ -31,6 +32,25 @@ class Capability(StrEnum):
     BLOCK_DIRECTORY = "block-directory"
     SEE_BODIES = "see-bodies"  # a probe in the worker tells when a body begins and ends
     FIND_DEAD_LETTERS = "find-dead-letters"  # it is known where a job goes that has to be given up
+    CRASH_HOST = "crash-host"
+    CUT_OFF_HOST = "cut-off-host"
+    STARVE_HOST = "starve-host"
+    HIDE_NAMES = "hide-names"
+    EXHAUST_MEMORY = "exhaust-memory"
+    EXHAUST_FILES = "exhaust-files"
+
+
+# What takes a machine, or what plays one, for each worker.
+OF_HOSTS = frozenset(
+    {
+        Capability.CRASH_HOST,
+        Capability.CUT_OFF_HOST,
+        Capability.STARVE_HOST,
+        Capability.HIDE_NAMES,
+        Capability.EXHAUST_MEMORY,
+        Capability.EXHAUST_FILES,
+    }
+)
 
 
 class Target(StrEnum):
@@ -241,6 +261,43 @@ class Stores(Protocol):
     def unblock_spool(self) -> None: ...
 
 
+class Hosts(Protocol):
+    """The machines that workers run on, each on one of its own. The host that is hurt is that of the arrived job.
+
+    Entering hurts and yields the evidence, leaving heals.
+    """
+
+    def crash(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
+        """It is gone from one moment to the next: its processes end, and nobody is told that its connections have.
+
+        Healing starts the worker again, after what it held has been given back.
+        """
+        ...
+
+    def cut_off(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
+        """Nothing passes to it or from it. Its connections stay, and go on where they were once it is healed."""
+        ...
+
+    def starve(self, arrival: Arrival | None, *, cpus: float) -> AbstractContextManager[Evidence]:
+        """It has that part of a processor's time. It landed when somebody there had to wait for his turn."""
+        ...
+
+    def hide_names(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
+        """No name can be looked up there. Connections stay."""
+        ...
+
+    def exhaust_memory(self, arrival: Arrival | None, target: Target) -> AbstractContextManager[Evidence]:
+        """There is no memory left, and the kernel kills the pool child or the main process for it.
+
+        It landed when whoever counts memory tells so: a kill alone is none.
+        """
+        ...
+
+    def exhaust_files(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
+        """No process of the worker can open one more file or connection."""
+        ...
+
+
 class System(Protocol):
     """A deployed lane: one broker, one ledger, the subject's workers and stores."""
 
@@ -269,3 +326,8 @@ class System(Protocol):
 
     @property
     def downstream(self) -> Downstream: ...
+
+    @property
+    def hosts(self) -> Hosts:
+        """:raises SubjectError: the workers have none of their own"""
+        ...

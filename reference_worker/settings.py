@@ -45,6 +45,7 @@ class Settings:
     spool_retry_seconds: float = 5.0
     scratch_directory: str = "reference_worker_scratch"
     # Watched.
+    metrics_host: str = "127.0.0.1"  # 0.0.0.0 in a container
     metrics_port: int = 9808
     monitor_interval_seconds: float = 5.0
     alert_webhook_url: str = ""  # empty: alerts are logged only

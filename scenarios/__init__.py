@@ -19,17 +19,22 @@ from scenarios.fault_free import FAULT_FREE
 from scenarios.flooded_by_slow_jobs import FLOODED_BY_SLOW_JOBS
 from scenarios.frozen_past_the_visibility_timeout import FROZEN_PAST_THE_VISIBILITY_TIMEOUT
 from scenarios.hard_limit_inside_an_effect import HARD_LIMIT_INSIDE_AN_EFFECT
+from scenarios.host_crashed import HOST_CRASHED
 from scenarios.job_that_always_fails import JOB_THAT_ALWAYS_FAILS
 from scenarios.job_that_can_never_be_done import JOB_THAT_CAN_NEVER_BE_DONE
 from scenarios.job_that_kills_its_worker import JOB_THAT_KILLS_ITS_CHILD, JOB_THAT_KILLS_ITS_WORKER
 from scenarios.job_with_wrong_arguments import JOB_WITH_WRONG_ARGUMENTS
 from scenarios.killed_before_a_later_effect import KILLED_BEFORE_A_LATER_EFFECT
 from scenarios.killed_between_effect_and_record import KILLED_BETWEEN_EFFECT_AND_RECORD
+from scenarios.memory_exhausted import MEMORY_EXHAUSTED
+from scenarios.names_hidden import NAMES_HIDDEN
 from scenarios.poisoned_messages import POISONED_MESSAGES
 from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
+from scenarios.worker_cut_off import WORKER_CUT_OFF
 from scenarios.worker_killed import WORKER_KILLED_CHILD, WORKER_KILLED_GROUP, WORKER_KILLED_MAIN
+from scenarios.worker_starved import WORKER_STARVED
 
 CATALOGUE: tuple[Scenario, ...] = (
     WORKER_KILLED_CHILD,
@@ -67,6 +72,11 @@ CATALOGUE: tuple[Scenario, ...] = (
     QUEUE_THAT_NOBODY_DRAINS,
     BROKER_SLOW,
     *BROKER_RESTARTED,
+    HOST_CRASHED,
+    WORKER_CUT_OFF,
+    WORKER_STARVED,
+    NAMES_HIDDEN,
+    MEMORY_EXHAUSTED,
 )
 
 __all__ = ["CATALOGUE", "FAULT_FREE"]

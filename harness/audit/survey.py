@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from harness.audit.facts import Facts
+from harness.lane import Lane
 from harness.runtimes.log_tail import last_line
 from harness.runtimes.subject import subject_environment
-from harness.session import HarnessError, Lane, open_session
+from harness.session import HarnessError, open_session
 from harness.system import SubjectError
 from harness.waiting import WaitedInVainError, wait_until
 

@@ -31,7 +31,8 @@ from harness.explore.shrink import BUDGET_RUNS, shrink
 from harness.plan import Plan, Plans
 from harness.result import ScenarioResult
 from harness.runtimes.home import LaneHome, open_homes
-from harness.runtimes.process import CAPABILITIES
+from harness.runtimes.lane_system import CAPABILITIES
+from harness.runtimes.process import LocalRuntime
 from harness.services.broker import BrokerServer
 from harness.session import Session
 
@@ -127,8 +128,7 @@ class _Runner:
             plans,
             directory=directory,
             session=self._session,
-            server=self._server,
-            cwd=self._cwd,
+            runtime=LocalRuntime(self._session, self._server, cwd=self._cwd),
             lanes=len(homes),
             fail_fast=False,
             listener=self._listener,

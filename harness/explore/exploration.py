@@ -41,7 +41,7 @@ from harness.history import History, baseline_of
 from harness.plan import Plan
 from harness.result import Outcome, guarantee_result, outcome
 from harness.runtimes.home import LaneHome, open_homes
-from harness.runtimes.process import CAPABILITIES
+from harness.runtimes.lane_system import CAPABILITIES
 from harness.services.broker import BrokerServer
 from harness.session import HarnessError, Session
 from harness.system import SubjectError, Target

@@ -19,7 +19,8 @@ from harness.boundaries.rules import Kill, Process, Rule, Side
 from harness.boundaries.supervisor import Settings
 from harness.explore.naming import Naming
 from harness.explore.points import WHOM, CrashPoint, Run, Sighting
-from harness.session import HarnessError, Lane
+from harness.lane import Lane
+from harness.session import HarnessError
 from harness.waiting import wait_until
 
 START_SECONDS_MAX = 20.0

@@ -38,13 +38,14 @@ from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
 from harness.explore.proxied import Proxied, proxies_of
 from harness.history import History
+from harness.lane import Lane
 from harness.plan import Plan
 from harness.runtimes.home import LaneHome
 from harness.runtimes.process import LocalSystem
 from harness.runtimes.remains import record_remains
 from harness.scenario import workload_of
 from harness.services.broker import BrokerServer, start_broker
-from harness.session import Lane, Session
+from harness.session import Session
 from harness.store import HARNESS
 from harness.system import SubjectError, Target
 from harness.systems.exploring import ExplorableDriver, Exploring
@@ -434,11 +435,12 @@ def open_stage(
         system = LocalSystem(
             plan=plan,
             lane=lane,
+            services=lane,
             recorder=notebook,
             cwd=cwd,
             broker=broker,
             home=home,
-            is_ledger_behind=not is_watched,
+            listening=None if is_watched else home.listening_behind,
         )
         stack.callback(system.close)
         driver = _explorable(system)

@@ -13,7 +13,7 @@ from harness.contract import Contract
 from harness.coverage import covered
 from harness.explore.schedules import drawn, plan_of, workload_for
 from harness.plan import Plan
-from harness.runtimes.process import CAPABILITIES
+from harness.runtimes.lane_system import CAPABILITIES
 
 
 def plans(contract: Contract, job: str = "", *, bug: str = "") -> st.SearchStrategy[Plan]:

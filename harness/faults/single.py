@@ -3,14 +3,19 @@
 from typing import TypeAlias
 
 from harness.faults.answer_errors import AnswerErrors
+from harness.faults.crash_host import CrashHost
+from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
 from harness.faults.drip_reply import DripReply
+from harness.faults.exhaust_files import ExhaustFiles
+from harness.faults.exhaust_memory import ExhaustMemory
 from harness.faults.feed_poison import FeedPoison
 from harness.faults.feed_spoilt import FeedSpoilt
 from harness.faults.freeze_child import FreezeChild
 from harness.faults.freeze_worker import FreezeWorker
 from harness.faults.hide_dead_letters import HideDeadLetters
+from harness.faults.hide_names import HideNames
 from harness.faults.kill_worker import KillWorker
 from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
@@ -19,19 +24,25 @@ from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
 from harness.faults.silence import Silence
 from harness.faults.slow_broker import SlowBroker
+from harness.faults.starve_host import StarveHost
 from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
 
 SingleFault: TypeAlias = (
     AnswerErrors
+    | CrashHost
+    | CutOffHost
     | DeliverAgain
     | Deploy
     | DripReply
+    | ExhaustFiles
+    | ExhaustMemory
     | FeedPoison
     | FeedSpoilt
     | FreezeChild
     | FreezeWorker
     | HideDeadLetters
+    | HideNames
     | KillWorker
     | LateReply
     | LoseReply
@@ -40,6 +51,7 @@ SingleFault: TypeAlias = (
     | RestartBroker
     | Silence
     | SlowBroker
+    | StarveHost
     | StopDraining
     | SubmitAgain
 )

@@ -40,7 +40,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def progress(plans: Plans, *, broker: str, lanes: int, quiet: bool) -> Iterator[Listener]:
+def progress(plans: Plans, *, runtime: str, lanes: int, quiet: bool) -> Iterator[Listener]:
     """A line for each scenario as it ends, on stderr when stdout is for a program, and what runs now on a terminal."""
     out = console(stderr=quiet)
     subject = plans.plans[0].contract.name
@@ -48,7 +48,7 @@ def progress(plans: Plans, *, broker: str, lanes: int, quiet: bool) -> Iterator[
     out.print(
         Text(
             f"jobproof {__version__}: {subject}{bug}, {len(plans.plans)} scenarios in {lanes} lanes, "
-            f"{broker}, seed {plans.seed}"
+            f"{runtime}, seed {plans.seed}"
         ),
         soft_wrap=True,
     )

@@ -8,7 +8,6 @@ import itertools
 import os
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,13 +16,22 @@ from pathlib import Path
 import psutil
 from msgspec import Struct
 
+from harness.codec import encode
+from harness.lane import Lane
+from harness.runtimes.forker import FORKER_SECONDS_MAX, Forker
+from harness.runtimes.ground import BROKER, LEDGER, PROXY, Link, Listening, Service, ready
+from harness.runtimes.subject import subject_environment, subject_python
+from harness.services.gate import Gate
 from harness.services.ports import claimed_ports
-from harness.session import HarnessError, Lane, Session
+from harness.services.proxy.client import Toxiproxy
+from harness.services.proxy.server import Settings as ProxySettings
+from harness.session import HarnessError, LocalLane, Session
 
 BOOT_VARIABLE = "JOBPROOF_BOOT"
 WARM, COLD = "warm", "cold"
 HOME_MARKER = "JOBPROOF_HOME"
-FORKER_SECONDS_MAX = 60.0
+_LOOPBACK = "127.0.0.1"
+_LEDGER_PROGRAM = Path(__file__).parents[1] / "services" / "ledger" / "__main__.py"
 _numbers = itertools.count(1)
 
 
@@ -35,47 +43,11 @@ class Ports(Struct, frozen=True):
     smtp: int
 
 
-class Forker:
-    """A process that imports something once; processes are forked from it when it has said that they can be.
-
-    `pid` is 0 where processes are to be executed instead, and `why_not` says why.
-    """
-
-    def __init__(self, lane: Lane, pid: int, why_not: str = "") -> None:
-        self._lane = lane
-        self._asked = bool(why_not)
-        self._lock = threading.Lock()
-        self.pid = pid
-        self.why_not = why_not
-
-    def ready(self, *, unless: Path | None = None) -> bool:
-        """Wait for its imports; whether processes can be forked from it.
-
-        `unless`: a directory that was empty before; what the imports put there would be missing in the next scenario.
-        """
-        with self._lock:
-            if self._asked:
-                if not self.why_not and (status := self._lane.exit_of(self.pid)):
-                    self.why_not = f"the process that had imported it ended with {status}"
-                return not self.why_not
-            self._asked = True
-            said = self._lane.wait_forker(self.pid, within=FORKER_SECONDS_MAX)
-            if said is not None:
-                self.why_not = str(said.get("refused", ""))[:200]
-            elif status := self._lane.exit_of(self.pid):
-                self.why_not = f"its import ended with {status}"
-            else:
-                self.why_not = f"its import took longer than {FORKER_SECONDS_MAX:g} s"
-            if not self.why_not and unless is not None and any(unless.iterdir()):
-                self.why_not = "its import writes into the directory, which is another one in each scenario"
-            return not self.why_not
-
-
 class LaneHome:
     """One lane for as long as the run; a scenario at a time."""
 
     def __init__(
-        self, session: Session, scope: Lane, *, name: str, ports: Ports, behind: Ports, ledgers: Forker
+        self, session: Session, scope: LocalLane, *, name: str, ports: Ports, behind: Ports, ledgers: Forker
     ) -> None:
         self.session = session
         self.name = name
@@ -96,6 +68,41 @@ class LaneHome:
             "directory": str(self.directory),
             "lane": self.name,
         }
+
+    @property
+    def python(self) -> str:
+        return subject_python()
+
+    @property
+    def listening(self) -> Listening:
+        return _listening(self.ports)
+
+    @property
+    def listening_behind(self) -> Listening:
+        """Where the ledger listens while somebody else stands where the subject looks for it."""
+        return _listening(self.behind)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The broker only: downstreams that refuse or reset are played better than a proxy passes them on."""
+        broker, behind = (f"{_LOOPBACK}:{port}" for port in (self.ports.broker, self.behind.broker))
+        return (Link(name=BROKER, listen=broker, upstream=behind),)
+
+    def subject_environment(self, own: Mapping[str, str]) -> dict[str, str]:
+        return self.marked(subject_environment(own))
+
+    def service(self, name: str, settings: Struct) -> Service:
+        """Forked from what has imported the ledger, where that is possible."""
+        forker = self.ledgers.pid if name == LEDGER and self.ledgers.ready() else 0
+        words = [str(_LEDGER_PROGRAM)] if forker else ["-P", "-m", f"harness.services.{name}"]
+        return Service(
+            argv=(sys.executable, *words, encode(settings).decode()), environment=dict(os.environ), forker=forker
+        )
+
+    def start_proxy(self, lane: Lane, gate: Gate, *, seed: int, origin: float) -> Toxiproxy:
+        service = self.service(PROXY, ProxySettings(seed=seed, origin=origin, gate=str(gate.path)))
+        pid = lane.spawn(service.argv, environment=service.environment, cwd=lane.directory, log="proxy.log")
+        return Toxiproxy(f"http://{_LOOPBACK}:{ready(lane, gate, PROXY, pid)['port']}")
 
     def make_ready(self) -> None:
         """An empty directory, and nothing alive of the scenario before: it would meet the next one's broker."""
@@ -158,6 +165,10 @@ class LaneHome:
             return False
 
 
+def _listening(ports: Ports) -> Listening:
+    return Listening(host=_LOOPBACK, http=ports.http, smtp=ports.smtp)
+
+
 def start_forker(lane: Lane, argv: list[str], *, environment: Mapping[str, str], cwd: Path, log: str) -> Forker:
     """Begin the imports; `Forker.ready` waits for them."""
     if sys.platform != "linux":
@@ -192,7 +203,7 @@ def open_homes(session: Session, count: int) -> Iterator[tuple[LaneHome, ...]]:
         try:
             homes = []
             for number in range(count):
-                scope = Lane(session, shared.directory / str(number + 1))
+                scope = LocalLane(session, shared.directory / str(number + 1))
                 scope.directory.mkdir(mode=0o700)
                 scopes.append(scope)
                 own = claimed[6 * number : 6 * number + 6]

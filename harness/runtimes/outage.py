@@ -1,11 +1,11 @@
-"""The broker of a local lane, as something that can be away."""
+"""The broker of a lane, as something that can be away."""
 
 import threading
 from contextlib import suppress
 
 from harness.contract import Contract
 from harness.events import JobId
-from harness.runtimes.workers import GONE_SECONDS_MAX, LocalWorkers
+from harness.runtimes.workers import GONE_SECONDS_MAX, LaneWorkers
 from harness.services.proxy.client import ProxyHandle
 from harness.services.proxy.toxics.latency import Latency
 from harness.system import SubjectError
@@ -16,10 +16,10 @@ from harness.waiting import WaitedInVainError, wait_until
 RECONNECT_SECONDS_MAX = 20.0
 
 
-class LocalBroker:
+class LaneBroker:
     """See `harness.system.BrokerControl`."""
 
-    def __init__(self, contract: Contract, driver: Driver, workers: LocalWorkers) -> None:
+    def __init__(self, contract: Contract, driver: Driver, workers: LaneWorkers) -> None:
         self.contract = contract
         self.driver = driver
         self.workers = workers

@@ -1,13 +1,15 @@
 """What a run leaves behind: dead letters, rows, and what should not be there. Read once all is over."""
 
+from typing import Any
+
 from harness.codec import digest
 from harness.contract import DeadLetterTable
 from harness.events import DeadLettered, MessageId, StateRecorded
-from harness.runtimes.process import LocalSystem
+from harness.runtimes.lane_system import LaneSystem
 from harness.store import OBSERVER, Recorder
 
 
-def record_remains(system: LocalSystem, recorder: Recorder) -> None:
+def record_remains(system: LaneSystem[Any], recorder: Recorder) -> None:
     """Dead letters and rows of the tables that the contract names.
 
     :raises SubjectError: a table cannot be read
@@ -21,7 +23,7 @@ def record_remains(system: LocalSystem, recorder: Recorder) -> None:
         recorder.record(OBSERVER, StateRecorded(table=table.table, rows=rows))
 
 
-def _dead_letters(system: LocalSystem, place: DeadLetterTable) -> list[DeadLettered]:
+def _dead_letters(system: LaneSystem[Any], place: DeadLetterTable) -> list[DeadLettered]:
     letters = []
     for message, reason, body in system.stores.tables.rows(place.as_table(), may_be_missing=True):
         data = body.encode() if isinstance(body, str) else bytes(body or b"")

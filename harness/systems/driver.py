@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from harness.contract import Contract, Worker
 from harness.events import EnqueueCalled, JobId
+from harness.lane import Lane
 from harness.services.broker import Broker
-from harness.session import Lane
 from harness.store import Recorder
 from harness.system import Capability, Messages, PlannedJob
 
@@ -84,6 +84,10 @@ class Driver(Messages, Protocol):
 
     def clients(self) -> set[str]:
         """The connections that the broker still sees."""
+        ...
+
+    def drop(self, clients: set[str]) -> None:
+        """Let the broker close these connections, whoever is at their other end."""
         ...
 
     def connected(self, pids: list[int]) -> bool:

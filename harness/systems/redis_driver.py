@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-import psutil
+import redis
 
 from harness.contract import Contract
 from harness.events import EffectRequested, EnqueueCalled, JobId, MessageDoubled, MessageId
 from harness.history import extract, owner_of
+from harness.lane import Lane
+from harness.namespaces import connections_to
 from harness.services.broker import Broker
 from harness.services.ledger import request_in
 from harness.services.redis_monitor import RedisMonitor
-from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
 from harness.systems.tracked import DELIVERED, QUEUED, Tap, Tracked
@@ -225,6 +226,11 @@ class RedisDriver(Generic[T]):
         """The connections that the broker still sees."""
         return {str(client["addr"]) for client in self.broker.client.client_list()}
 
+    def drop(self, clients: set[str]) -> None:
+        for address in clients:
+            with suppress(redis.ResponseError):  # it is gone already
+                self.broker.client.client_kill(address)
+
     def connected(self, pids: list[int]) -> bool:
         """Whether one of the processes has a connection that the broker sees."""
         return bool(self.connections_of(pids) & self.clients())
@@ -250,14 +256,3 @@ class RedisDriver(Generic[T]):
 
     def close(self) -> None:
         self.monitor.close()
-
-
-def connections_to(port: int, pids: list[int]) -> set[str]:
-    """The local addresses of the processes' connections to a port."""
-    found = set()
-    for pid in pids:
-        with suppress(psutil.Error):
-            for connection in psutil.Process(pid).net_connections("tcp"):
-                if connection.raddr and connection.raddr.port == port:
-                    found.add(f"{connection.laddr.ip}:{connection.laddr.port}")
-    return found

@@ -83,11 +83,11 @@ def _queues(sample: Sample | None) -> Iterator[Metric]:
 
 
 @contextmanager
-def served(collector: MonitorCollector, port: int) -> Iterator[int]:
-    """The metrics over HTTP on the loopback, while the context lasts; yields the port (0 asks for a free one)."""
+def served(collector: MonitorCollector, host: str, port: int) -> Iterator[int]:
+    """The metrics over HTTP, while the context lasts; yields the port (0 asks for a free one)."""
     registry = CollectorRegistry()
     registry.register(collector)
-    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    server, thread = start_http_server(port, addr=host, registry=registry)
     try:
         yield server.server_port
     finally:

@@ -49,9 +49,9 @@ def watch_queues(settings: Settings, stop: threading.Event) -> None:
     with (
         closing(broker),
         closing(Delivery(settings.alert_webhook_url)) as delivery,
-        served(collector, settings.metrics_port) as port,
+        served(collector, settings.metrics_host, settings.metrics_port) as port,
     ):
-        print(f"metrics: http://127.0.0.1:{port}/metrics", flush=True)  # noqa: T201 - told to whoever started it
+        print(f"metrics: http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201 - told to whoever started it
         sampler = Sampler(broker)
         while not stop.is_set():
             began = time.monotonic()

@@ -19,7 +19,7 @@ from harness.services.broker import Broker, resolve, start_broker
 from harness.services.gate import Gate
 from harness.services.ledger import LedgerClient, Settings
 from harness.services.ports import claimed_ports
-from harness.session import Lane, Session, open_session
+from harness.session import LocalLane, Session, open_session
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +29,13 @@ def session() -> Iterator[Session]:
 
 
 @pytest.fixture
-def lane(session: Session, request: pytest.FixtureRequest) -> Iterator[Lane]:
+def lane(session: Session, request: pytest.FixtureRequest) -> Iterator[LocalLane]:
     with session.lane(f"t{abs(hash(request.node.nodeid)):x}") as opened:
         yield opened
 
 
 @contextmanager
-def running_broker(lane: Lane) -> Iterator[Broker]:
+def running_broker(lane: LocalLane) -> Iterator[Broker]:
     """A broker on a port that is the test's own until it ends."""
     with claimed_ports(lane.directory.parent.parent, 1) as (port,):
         broker = start_broker(lane, resolve(), port)
@@ -74,7 +74,7 @@ def job_of(question: dict[str, Any]) -> JobId | None:
 
 
 @pytest.fixture
-def ledger(lane: Lane, request: pytest.FixtureRequest) -> Iterator[RunningLedger]:
+def ledger(lane: LocalLane, request: pytest.FixtureRequest) -> Iterator[RunningLedger]:
     """Indirectly parametrised by a name of HONOURED: what this downstream honours."""
     kind = getattr(request, "param", None)
     gate = Gate(lane.directory / "gate.sock", job_of)

@@ -9,17 +9,17 @@ import psutil
 import pytest
 
 from harness.keeper import LOG_BYTES_MAX
-from harness.session import HarnessError, Lane, open_session, sweep
+from harness.session import HarnessError, LocalLane, open_session, sweep
 from harness.waiting import wait_until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 
-def spawn(lane: Lane, script: str, **options: object) -> int:
+def spawn(lane: LocalLane, script: str, **options: object) -> int:
     return lane.spawn(["sh", "-c", script], environment=ENVIRONMENT, cwd=lane.directory, log="log", **options)  # type: ignore[arg-type]
 
 
-def exit_of(lane: Lane, pid: int) -> str:
+def exit_of(lane: LocalLane, pid: int) -> str:
     return wait_until(lambda: lane.exit_of(pid), within=10, or_else="it did not end")
 
 
@@ -27,17 +27,17 @@ def runs(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_an_exit_is_reported_with_its_status(lane: Lane) -> None:
+def test_an_exit_is_reported_with_its_status(lane: LocalLane) -> None:
     assert exit_of(lane, spawn(lane, "exit 7")) == "exit 7"
     assert exit_of(lane, spawn(lane, "kill -9 $$")) == "SIGKILL"
 
 
-def test_a_program_that_does_not_exist_is_an_error_with_its_name(lane: Lane) -> None:
+def test_a_program_that_does_not_exist_is_an_error_with_its_name(lane: LocalLane) -> None:
     with pytest.raises(HarnessError, match="/no/such/program: No such file"):
         lane.spawn(["/no/such/program"], environment={}, cwd=lane.directory, log="log")
 
 
-def test_what_a_process_prints_is_kept_up_to_a_cap_and_never_blocks_it(lane: Lane) -> None:
+def test_what_a_process_prints_is_kept_up_to_a_cap_and_never_blocks_it(lane: LocalLane) -> None:
     pid = spawn(lane, "yes | head -c 5000000; echo done >&2; exit 3")
     assert exit_of(lane, pid) == "exit 3"
     log = lane.directory / "log"
@@ -45,7 +45,7 @@ def test_what_a_process_prints_is_kept_up_to_a_cap_and_never_blocks_it(lane: Lan
     assert LOG_BYTES_MAX <= log.stat().st_size < LOG_BYTES_MAX + 200
 
 
-def test_a_spawned_process_leads_its_own_group_and_sees_no_descriptor_of_ours(lane: Lane) -> None:
+def test_a_spawned_process_leads_its_own_group_and_sees_no_descriptor_of_ours(lane: LocalLane) -> None:
     pid = spawn(lane, "ls -l /proc/self/fd > fds; sleep 60")
     assert os.getpgid(pid) == pid
     fds = lane.directory / "fds"
@@ -55,7 +55,7 @@ def test_a_spawned_process_leads_its_own_group_and_sees_no_descriptor_of_ours(la
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process ignores is read from /proc")
-def test_a_spawned_process_ignores_no_signal_that_the_keeper_ignores(lane: Lane) -> None:
+def test_a_spawned_process_ignores_no_signal_that_the_keeper_ignores(lane: LocalLane) -> None:
     pid = spawn(lane, "grep SigIgn /proc/self/status > ignored; sleep 60")
     told = lane.directory / "ignored"
     wait_until(lambda: told.exists() and told.read_text().endswith("\n"), within=10, or_else="nothing was told")
@@ -63,7 +63,7 @@ def test_a_spawned_process_ignores_no_signal_that_the_keeper_ignores(lane: Lane)
     assert runs(pid)
 
 
-def test_a_lane_ends_its_processes_and_their_children(lane: Lane) -> None:
+def test_a_lane_ends_its_processes_and_their_children(lane: LocalLane) -> None:
     pid = spawn(lane, "sleep 60 & sleep 60 & wait")
     children = wait_until(lambda: psutil.Process(pid).children(), within=10, or_else="no child")
     lane.end()
@@ -111,7 +111,7 @@ def test_when_harness_and_keeper_are_both_killed_the_next_session_sweeps_up(tmp_
     assert not Path(directory).exists()
 
 
-def test_a_sweep_spares_a_living_session(lane: Lane) -> None:
+def test_a_sweep_spares_a_living_session(lane: LocalLane) -> None:
     pid = spawn(lane, "sleep 60")
     assert sweep(lane.directory.parent.parent) == []
     assert runs(pid)

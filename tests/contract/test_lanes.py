@@ -17,11 +17,12 @@ from harness.events import JobId
 from harness.faults.submit_again import SubmitAgain
 from harness.plan import AtStart, Plan, Step
 from harness.runtimes.home import BOOT_VARIABLE, LaneHome, open_homes
-from harness.runtimes.process import deploy, jobs_of_steps, needed_workers
+from harness.runtimes.lane_system import jobs_of_steps, needed_workers
+from harness.runtimes.process import deploy
 from harness.scenario import workload_of
 from harness.services.broker import resolve
 from harness.services.ports import PORTS, claimed_ports
-from harness.session import HarnessError, Lane, Session
+from harness.session import HarnessError, LocalLane, Session
 from harness.store import Recorder
 from harness.system import PlannedJob
 from harness.waiting import wait_until
@@ -95,7 +96,7 @@ def test_scenarios_of_a_lane_have_the_same_surroundings_an_empty_directory_and_n
     assert seen[0] == seen[1]
 
 
-def test_what_outlives_its_scenario_is_ended_before_the_next(session: Session, home: LaneHome, lane: Lane) -> None:
+def test_what_outlives_its_scenario_is_ended_before_the_next(session: Session, home: LaneHome, lane: LocalLane) -> None:
     script = "import os,time\nif os.fork(): os._exit(0)\nos.setsid()\n"
     script += "open('pid','w').write(str(os.getpid()))\ntime.sleep(60)"
     lane.spawn([sys.executable, "-c", script], environment=home.marked({}), cwd=lane.directory, log="log")

@@ -17,7 +17,7 @@ from harness.contract import JsonField
 from harness.downstream import Dripping, ErrorStatus, Late, ReplyLost, Reset, Rule, Silent
 from harness.events import EffectRequested, JobId
 from harness.services.ledger import Settings
-from harness.session import Lane
+from harness.session import LocalLane
 from harness.waiting import wait_until
 from tests.contract.conftest import RunningLedger
 
@@ -283,7 +283,7 @@ def test_a_refusing_downstream_resets_who_is_there_and_refuses_who_comes_until_i
         assert mail.recv(3) == b"220"
 
 
-def other_ledger(ledger: RunningLedger, lane: Lane, port: int) -> list[str]:
+def other_ledger(ledger: RunningLedger, lane: LocalLane, port: int) -> list[str]:
     settings = Settings(
         events=str(lane.directory / "other.jsonl"),
         gate=str(ledger.gate.path),
@@ -295,7 +295,7 @@ def other_ledger(ledger: RunningLedger, lane: Lane, port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "harness.services.ledger", msgspec.json.encode(settings).decode()]
 
 
-def test_a_taken_port_is_a_clear_error(ledger: RunningLedger, lane: Lane) -> None:
+def test_a_taken_port_is_a_clear_error(ledger: RunningLedger, lane: LocalLane) -> None:
     command = other_ledger(ledger, lane, ledger.port)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
@@ -303,7 +303,7 @@ def test_a_taken_port_is_a_clear_error(ledger: RunningLedger, lane: Lane) -> Non
 
 
 def test_the_next_ledger_takes_the_port_over_at_once_and_without_mail_names_no_mail_port(
-    ledger: RunningLedger, lane: Lane
+    ledger: RunningLedger, lane: LocalLane
 ) -> None:
     with requests.Session() as kept:
         kept.post(f"{ledger.url}/v1/emails/a", json={}, timeout=10)

@@ -21,7 +21,7 @@ from harness.boundaries.record import Boundary, Part, Struck, Unseen
 from harness.boundaries.rules import Delay, Kill, Process, Rule, Side, Whom
 from harness.services.broker import Broker
 from harness.services.ports import claimed_ports
-from harness.session import HarnessError, Lane
+from harness.session import HarnessError, LocalLane
 from harness.waiting import wait_until
 from tests.conftest import ROOT
 from tests.contract.conftest import RunningLedger, running_broker
@@ -36,7 +36,7 @@ KILLED = -9
 class Between:
     """Proxies that stand before one server, and what may be done with them."""
 
-    lane: Lane
+    lane: LocalLane
     port: int  # where clients are to call
     proxies: MessageProxies
     mains: list[int] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Between:
 
 
 @contextmanager
-def standing_between(lane: Lane, upstream: int) -> Iterator[Between]:
+def standing_between(lane: LocalLane, upstream: int) -> Iterator[Between]:
     mains: list[int] = []
     with claimed_ports(lane.directory.parent.parent, 1) as (port,):
         clients = LocalClients(mains=lambda: tuple(mains), others=lane.running)
@@ -85,13 +85,13 @@ def standing_between(lane: Lane, upstream: int) -> Iterator[Between]:
 
 
 @pytest.fixture
-def broker(lane: Lane) -> Iterator[Broker]:
+def broker(lane: LocalLane) -> Iterator[Broker]:
     with running_broker(lane) as running:
         yield running
 
 
 @pytest.fixture
-def before_broker(lane: Lane, broker: Broker) -> Iterator[Between]:
+def before_broker(lane: LocalLane, broker: Broker) -> Iterator[Between]:
     with standing_between(lane, broker.port) as between:
         yield between
 
@@ -119,7 +119,9 @@ def arrived(side: Side) -> list[int]:
 
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("client", ["requests", "urllib", "asyncio"])
-def test_a_client_of_http_is_stopped_at_the_request(client: str, side: Side, lane: Lane, ledger: RunningLedger) -> None:
+def test_a_client_of_http_is_stopped_at_the_request(
+    client: str, side: Side, lane: LocalLane, ledger: RunningLedger
+) -> None:
     with standing_between(lane, ledger.port) as between:
         names = [(f"POST /v1/emails/{number}", 1) for number in range(TIMES)]
         stopped(between, client, names, side, "200")
@@ -129,7 +131,7 @@ def test_a_client_of_http_is_stopped_at_the_request(client: str, side: Side, lan
 
 
 @pytest.mark.parametrize("side", Side)
-def test_a_client_of_smtp_is_stopped_at_the_mail(side: Side, lane: Lane, ledger: RunningLedger) -> None:
+def test_a_client_of_smtp_is_stopped_at_the_mail(side: Side, lane: LocalLane, ledger: RunningLedger) -> None:
     with standing_between(lane, ledger.smtp_port) as between:
         stopped(between, "smtplib", [("SMTP message", number + 1) for number in range(TIMES)], side, "{}")
     applied = [event for event in ledger.events() if type(event).__name__ == "EffectApplied"]
@@ -187,7 +189,7 @@ def on_a_port(path: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("side", Side)
-def test_a_commit_of_postgresql_is_held_with_all_that_it_makes_true(side: Side, lane: Lane) -> None:
+def test_a_commit_of_postgresql_is_held_with_all_that_it_makes_true(side: Side, lane: LocalLane) -> None:
     url = postgresql_url().replace("+psycopg", "")
     directory = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["host"][0]
     with psycopg.connect(url, autocommit=True) as link:

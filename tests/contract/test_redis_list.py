@@ -17,7 +17,7 @@ from harness.contract_file import compile_contract
 from harness.events import EnqueueReturned
 from harness.plan import Plans
 from harness.services.broker import Broker
-from harness.session import Lane
+from harness.session import LocalLane
 from harness.store import Recorder
 from harness.system import PlannedJob
 from harness.systems.redis_list.driver import ListDriver
@@ -81,7 +81,7 @@ def test_a_scenario_that_cannot_be_covered_is_refused_when_it_is_asked_for(jobpr
 
 
 @pytest.fixture
-def broker(lane: Lane) -> Iterator[Broker]:
+def broker(lane: LocalLane) -> Iterator[Broker]:
     with running_broker(lane) as started:
         yield started
 
@@ -92,7 +92,7 @@ def contract() -> Contract:
 
 
 @pytest.fixture
-def driver(broker: Broker, lane: Lane, contract: Contract, tmp_path: Path) -> Iterator[ListDriver]:
+def driver(broker: Broker, lane: LocalLane, contract: Contract, tmp_path: Path) -> Iterator[ListDriver]:
     (tmp_path / "events").mkdir()
     recorder = Recorder(tmp_path, "by-hand")
     opened = ListDriver(contract, broker, lane, recorder, ())
@@ -106,7 +106,7 @@ def job(number: int) -> PlannedJob:
     return PlannedJob(job=f"job-{number}", task="email", arguments={"to": to}, identity=to)  # type: ignore[arg-type]
 
 
-def worker(lane: Lane, broker: Broker, ledger: RunningLedger) -> int:
+def worker(lane: LocalLane, broker: Broker, ledger: RunningLedger) -> int:
     return lane.spawn(
         ["bash", "naive.bash", "emails"],
         environment={"PATH": os.environ["PATH"], "BROKER_URL": broker.url, "LEDGER_URL": ledger.url},
@@ -116,7 +116,7 @@ def worker(lane: Lane, broker: Broker, ledger: RunningLedger) -> int:
 
 
 def test_a_worker_is_ready_when_it_waits_for_a_message_and_is_known_by_its_connection(
-    driver: ListDriver, broker: Broker, lane: Lane, ledger: RunningLedger
+    driver: ListDriver, broker: Broker, lane: LocalLane, ledger: RunningLedger
 ) -> None:
     arm = ledger.gate.arm("effect-received")
     pid = worker(lane, broker, ledger)
@@ -134,7 +134,7 @@ def test_a_worker_is_ready_when_it_waits_for_a_message_and_is_known_by_its_conne
 
 
 def test_what_a_dead_connection_had_taken_is_waited_for_before_it_is_drained(
-    driver: ListDriver, broker: Broker, lane: Lane, ledger: RunningLedger
+    driver: ListDriver, broker: Broker, lane: LocalLane, ledger: RunningLedger
 ) -> None:
     arm = ledger.gate.arm("effect-received")
     pid = worker(lane, broker, ledger)
@@ -176,7 +176,7 @@ POST = "POST /v1/emails"
 
 
 @pytest.fixture
-def shell(lane: Lane, broker: Broker, ledger: RunningLedger) -> Iterator[Watch]:
+def shell(lane: LocalLane, broker: Broker, ledger: RunningLedger) -> Iterator[Watch]:
     if why_not := user_notify.available():
         pytest.skip(why_not)
     with watching(lane, broker=broker.port, ledger=ledger.port) as watch:

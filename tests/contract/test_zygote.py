@@ -21,7 +21,7 @@ from harness.runtimes.home import BOOT_VARIABLE
 from harness.runtimes.process import LocalSystem, deploy
 from harness.scenario import workload_of
 from harness.services.broker import resolve
-from harness.session import HarnessError, Lane, Session
+from harness.session import HarnessError, LocalLane, Session
 from harness.store import Recorder
 from harness.waiting import wait_until
 from tests.conftest import ROOT
@@ -179,7 +179,7 @@ run_requested()
 
 
 @pytest.fixture
-def forker(lane: Lane) -> int:
+def forker(lane: LocalLane) -> int:
     path = lane.directory / "forker.py"
     path.write_text(FORKER)
     pid = lane.spawn(
@@ -189,18 +189,18 @@ def forker(lane: Lane) -> int:
     return pid
 
 
-def forked(lane: Lane, forker: int, script: str, **options: Any) -> int:
+def forked(lane: LocalLane, forker: int, script: str, **options: Any) -> int:
     path = lane.directory / f"{abs(hash(script)):x}.py"
     path.write_text(script)
     argv = [sys.executable, str(path)]
     return lane.spawn(argv, environment=ENVIRONMENT, cwd=lane.directory, log="log", forker=forker, **options)
 
 
-def exit_of(lane: Lane, pid: int) -> str:
+def exit_of(lane: LocalLane, pid: int) -> str:
     return wait_until(lambda: lane.exit_of(pid), within=10, or_else="it did not end")
 
 
-def test_the_exit_of_a_forked_process_is_told_like_any_others(lane: Lane, forker: int) -> None:
+def test_the_exit_of_a_forked_process_is_told_like_any_others(lane: LocalLane, forker: int) -> None:
     told: list[tuple[int, str]] = []
     pid = forked(lane, forker, "raise SystemExit(7)", on_exit=lambda *exit_: told.append(exit_))
     assert exit_of(lane, pid) == "exit 7"
@@ -209,14 +209,14 @@ def test_the_exit_of_a_forked_process_is_told_like_any_others(lane: Lane, forker
     assert exit_of(lane, forked(lane, forker, "import os; os.kill(os.getpid(), 9)")) == "SIGKILL"
 
 
-def test_what_a_forked_process_prints_is_kept_up_to_the_same_cap(lane: Lane, forker: int) -> None:
+def test_what_a_forked_process_prints_is_kept_up_to_the_same_cap(lane: LocalLane, forker: int) -> None:
     assert exit_of(lane, forked(lane, forker, "print('x' * 5_000_000)")) == "exit 0"
     log = lane.directory / "log"
     wait_until(lambda: b"further bytes dropped" in log.read_bytes(), within=5, or_else="the log was not closed")
     assert LOG_BYTES_MAX <= log.stat().st_size < LOG_BYTES_MAX + 200
 
 
-def test_a_forked_process_cannot_reach_the_keeper(lane: Lane, forker: int) -> None:
+def test_a_forked_process_cannot_reach_the_keeper(lane: LocalLane, forker: int) -> None:
     script = "import os; print([os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd')[:-1]])"
     assert exit_of(lane, forked(lane, forker, script)) == "exit 0"
     log = lane.directory / "log"
@@ -224,14 +224,14 @@ def test_a_forked_process_cannot_reach_the_keeper(lane: Lane, forker: int) -> No
     assert "socket:" not in log.read_text()
 
 
-def test_a_forker_that_has_ended_is_an_error_and_not_a_hang(lane: Lane, forker: int) -> None:
+def test_a_forker_that_has_ended_is_an_error_and_not_a_hang(lane: LocalLane, forker: int) -> None:
     os.kill(forker, signal.SIGKILL)
     exit_of(lane, forker)
     with pytest.raises(HarnessError, match=r"to fork (is gone|did not)"):
         forked(lane, forker, "pass")
 
 
-def test_a_forker_that_names_a_process_of_somebody_elses_is_not_believed(lane: Lane) -> None:
+def test_a_forker_that_names_a_process_of_somebody_elses_is_not_believed(lane: LocalLane) -> None:
     path = lane.directory / "liar.py"
     path.write_text(
         "import json, os, socket\nlink = socket.socket(fileno=3)\nlink.send(b'{}')\n"

@@ -109,6 +109,7 @@ def test_for_a_list_what_needs_a_probe_a_sweep_a_format_or_a_place_is_left_out_w
         "backlog-of-a-dead-worker": "needs see-bodies",
         "frozen-past-the-visibility-timeout": "needs freeze-worker",
         "hard-limit-inside-an-effect": "needs freeze-pool-child",
+        "names-hidden": "needs see-bodies",
         "poisoned-messages": "needs feed-raw-message",
         "job-that-always-fails": "needs find-dead-letters",
         "job-with-wrong-arguments": "needs find-dead-letters",

@@ -116,6 +116,16 @@ def test_a_message_that_was_popped_and_never_booked_is_still_queued_to_the_tap(t
     assert tap.deliveries["m1"] == 0
 
 
+def test_an_answer_to_remote_control_is_no_message_that_anybody_would_book(tap: Tap, recorded: Recorded) -> None:
+    answer = json.loads(envelope("", "t1"))
+    answer["properties"]["delivery_info"]["exchange"] = "reply.celery.pidbox"
+    tap(WORKER, [b"LPUSH", b"d1.reply.celery.pidbox", json.dumps(answer).encode()])
+    tap(OTHER, [b"BRPOP", b"d1.reply.celery.pidbox", b"1"])
+
+    assert tap.pending() == {}
+    assert recorded.events == []
+
+
 def test_a_removal_is_not_taken_for_an_acknowledgement_before_its_end_was_seen(tap: Tap, recorded: Recorded) -> None:
     push(tap, PRODUCER, "m1", "t1")
     deliver(tap, WORKER, "m1", "t1")

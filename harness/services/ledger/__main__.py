@@ -23,7 +23,7 @@ def main() -> None:
         port = settings.smtp_port
         smtp = SmtpService(ledger, port) if settings.smtp else None
     except OSError as error:
-        sys.exit(f"the ledger cannot listen on 127.0.0.1:{port}: {error.strerror}")
+        sys.exit(f"the ledger cannot listen on {settings.host}:{port}: {error.strerror}")
     services: list[Service] = [http] if smtp is None else [http, smtp]
     control = ControlServer(ledger, services)
     for service in services:

@@ -33,7 +33,8 @@ class HttpService:
     def __init__(self, ledger: Ledger, port: int) -> None:
         """:raises OSError: somebody else has the port"""
         self._ledger = ledger
-        self._listener = bound(port)
+        self._host = ledger.settings.host
+        self._listener = bound(self._host, port)
         self.port: int = self._listener.getsockname()[1]
         self._server: _HttpServer | None = None
 
@@ -47,7 +48,7 @@ class HttpService:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-            self._listener = bound(self.port)
+            self._listener = bound(self._host, self.port)
             self._server.reset_all()
             self._server = None
 

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gate: str  # path of the lane's gate
     control: str  # path of the control socket to listen on
     origin: float  # CLOCK_MONOTONIC at which the run began
+    host: str = "127.0.0.1"  # where to listen
     port: int = 0  # of HTTP; 0: any that is free
     smtp: bool = True
     smtp_port: int = 0  # 0: any that is free

@@ -43,7 +43,8 @@ class SmtpService:
     def __init__(self, ledger: Ledger, port: int) -> None:
         """:raises OSError: somebody else has the port"""
         self._ledger = ledger
-        self._listener = bound(port)
+        self._host = ledger.settings.host
+        self._listener = bound(self._host, port)
         self.port: int = self._listener.getsockname()[1]
         self._threads = ThreadPoolExecutor(HELD_MAX, thread_name_prefix="smtp")
         self._connections: set[_Connection] = set()
@@ -67,7 +68,7 @@ class SmtpService:
             self._server.close()
             self._server = None
             await asyncio.sleep(0)  # the loop closes the listener when it comes round
-            self._listener = bound(self.port)
+            self._listener = bound(self._host, self.port)
             for connection in tuple(self._connections):
                 connection.end(reset=True)
 

@@ -4,15 +4,15 @@ import socket
 import struct
 
 
-def bound(port: int) -> socket.socket:
-    """A loopback socket that holds the port and, until it listens, refuses whoever comes.
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that holds the port and, until it listens, refuses whoever comes.
 
     :raises OSError: somebody else has the port
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
     except OSError:
         listener.close()
         raise

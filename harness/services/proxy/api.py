@@ -42,8 +42,9 @@ Handler = Callable[..., Awaitable[Answer]]
 
 
 class Api:
-    def __init__(self, *, seed: int, origin: float) -> None:
+    def __init__(self, *, seed: int, origin: float, anywhere: bool = False) -> None:
         self._seed = seed
+        self._anywhere = anywhere
         self._record = Record(origin)
         self._proxies: dict[str, Proxy] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -151,6 +152,7 @@ class Api:
             upstream=wanted.upstream,
             seed=self._seed,
             record=self._record,
+            anywhere=self._anywhere,
         )
         if wanted.enabled:
             await proxy.start()

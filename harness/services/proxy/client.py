@@ -2,8 +2,9 @@
 
 It speaks HTTP itself and does not use `toxiproxy-python` 0.1.1: there the server's address is a class attribute (one
 server for each process), no call has a timeout, an error of the server becomes `KeyError('name')`, and toxics cannot be
-changed. None of that can be put right from outside but by replacing its parts. It works against the embedded proxy
-all the same; `tests/contract/proxy/test_client.py` holds that.
+changed. None of that can be put right from outside but by replacing its parts, as `harness/runtimes/docker/packaged.py`
+does: it steers by the package, through this client. It works against the embedded proxy as well;
+`tests/contract/proxy/test_client.py` holds that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ from harness.services.proxy.toxics import ADDITIONAL
 from harness.services.proxy.toxics.base import Toxic
 
 TIMEOUT_SECONDS = 10.0
+# Where Shopify's server is looked for.
+TOXIPROXY = "toxiproxy-server"
+TOXIPROXY_VARIABLE = "JOBPROOF_TOXIPROXY"
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A proxy: a loopback address that is listened on, the server behind it, and the toxics in between."""
+"""A proxy: an address that is listened on, the server behind it, and the toxics in between."""
 
 import asyncio
 import contextlib
@@ -28,13 +28,16 @@ class Record:
 
 
 class Proxy:
-    def __init__(self, *, name: str, listen: str, upstream: str, seed: int, record: Record) -> None:
+    def __init__(
+        self, *, name: str, listen: str, upstream: str, seed: int, record: Record, anywhere: bool = False
+    ) -> None:
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.enabled = False
         self._seed = seed
         self._record = record
+        self._anywhere = anywhere
         self._listener: asyncio.Server | None = None
         self._toxics: dict[str, Placed] = {}
         self._tallies: dict[
@@ -61,7 +64,7 @@ class Proxy:
         """
         if self.enabled:
             return
-        host, port = resolved(self.listen)
+        host, port = resolved(self.listen, anywhere=self._anywhere)
         call = split(self.upstream)
         loop = asyncio.get_running_loop()
         try:
@@ -83,7 +86,7 @@ class Proxy:
 
     def differs(self, listen: str, upstream: str) -> bool:
         """:raises ApiError: `listen` is not an address"""
-        return (joined(*resolved(listen)), upstream) != (self.listen, self.upstream)
+        return (joined(*resolved(listen, anywhere=self._anywhere)), upstream) != (self.listen, self.upstream)
 
     async def change(self, *, listen: str, upstream: str, enabled: bool) -> None:
         """:raises ApiError: the address is none or cannot be listened on; the proxy is down then"""
@@ -169,18 +172,25 @@ def split(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def resolved(listen: str) -> tuple[str, int]:
+def resolved(listen: str, *, anywhere: bool = False) -> tuple[str, int]:
     """Where to listen: on loopback, also where no host is named, which would mean everywhere to Toxiproxy.
+
+    `anywhere`: on any address, as in a network that nobody else is in.
 
     :raises ApiError: it is no address, or not of this machine's loopback
     """
     host, port = split(listen or ":0")
     if host in {"", "localhost"}:
         return "127.0.0.1", port
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(host).is_loopback:
-            return host, port
+    if anywhere or is_loopback(host):
+        return host, port
     raise ApiError(500, f"listen {listen}: this proxy listens on loopback only, such as 127.0.0.1:{port}")
+
+
+def is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def joined(host: str, port: int) -> str:

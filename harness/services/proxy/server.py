@@ -17,13 +17,15 @@ import msgspec
 
 from harness.services.gate import ask
 from harness.services.proxy.api import Answer, Api
+from harness.services.proxy.proxies import is_loopback
 
 BODY_BYTES_MAX = 1024 * 1024
 IDLE_SECONDS_MAX = 60.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    port: int = 0  # of the control API, on 127.0.0.1; 0 lets the system choose
+    host: str = "127.0.0.1"  # of the control API; one that is no loopback lets proxies listen anywhere, too
+    port: int = 0  # of the control API; 0 lets the system choose
     seed: int = 0  # of every draw: toxicity, jitter, sizes
     origin: float = 0.0  # CLOCK_MONOTONIC at which the run began; times of connections count from there
     gate: str = ""  # path of the lane's gate, where it says `proxy-ready`
@@ -92,7 +94,7 @@ class _Http:
 
 async def serve(settings: Settings) -> None:
     """Until SIGTERM."""
-    api = Api(seed=settings.seed, origin=settings.origin)
+    api = Api(seed=settings.seed, origin=settings.origin, anywhere=not is_loopback(settings.host))
     talks: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -106,7 +108,7 @@ async def serve(settings: Settings) -> None:
 
     told_to_end = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_end.set)
-    control = await asyncio.start_server(talk, "127.0.0.1", settings.port)
+    control = await asyncio.start_server(talk, settings.host, settings.port)
     port = control.sockets[0].getsockname()[1]
     if settings.gate:
         ready = {"point": "proxy-ready", "node": settings.node, "pid": os.getpid(), "port": port}

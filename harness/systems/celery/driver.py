@@ -21,10 +21,10 @@ from harness.events import (
     MessageId,
     RedeliveryForced,
 )
+from harness.lane import Lane
 from harness.poison import PoisonKind
 from harness.runtimes.log_tail import last_line
 from harness.services.broker import Broker
-from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
 from harness.systems.celery.exploring import EXPLORING, SWEEP_SECONDS, VISIBILITY_SECONDS

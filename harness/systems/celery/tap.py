@@ -19,6 +19,8 @@ from harness.events import Acknowledged, Delivered, Event, MessageId, Queued, Re
 from harness.store import Recorder
 from harness.systems.tracked import DELIVERED, SETTLED, Tracked
 
+_REMOTE_CONTROL = ".pidbox"  # how the exchanges of kombu/pidbox.py end
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
@@ -142,10 +144,15 @@ class Tap:
 
 
 def _envelope(value: bytes) -> tuple[str, MessageId, bytes] | None:
-    """Delivery tag, message id and body of what was pushed; None if it is no kombu envelope."""
+    """Delivery tag, message id and body of what was pushed; None if it is no kombu envelope, or no job's.
+
+    Workers that greet each other answer through lists, too; whoever takes such an answer books nothing.
+    """
     try:
         envelope = json.loads(value)
         properties = envelope["properties"]
+        if str((properties.get("delivery_info") or {}).get("exchange", "")).endswith(_REMOTE_CONTROL):
+            return None
         headers = envelope.get("headers") or {}
         message = MessageId(str(headers.get("id") or properties.get("correlation_id") or ""))
         return str(properties["delivery_tag"]), message, _body(envelope, properties)

@@ -12,13 +12,14 @@ import redis
 
 from harness.contract import Contract, Worker, fill
 from harness.events import EnqueueReturned, JobId, MessageId
+from harness.lane import Lane
+from harness.namespaces import connections_to
 from harness.poison import PoisonKind
 from harness.services.broker import Broker
-from harness.session import Lane
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
 from harness.systems.exploring import Meaning
-from harness.systems.redis_driver import RedisDriver, connections_to
+from harness.systems.redis_driver import RedisDriver
 from harness.systems.redis_list.exploring import EXPLORING, meaning_of
 from harness.systems.redis_list.tap import ListTap
 from harness.systems.tracked import DELIVERED, QUEUED

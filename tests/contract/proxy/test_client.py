@@ -110,3 +110,58 @@ def test_toxiproxy_python_works_with_both_servers(
     proxy.enable()
     assert server.get_proxy("by-library").enabled
     assert server.destroy(proxy)
+
+
+def test_the_package_steers_several_servers_at_once_and_is_left_as_it_was(
+    embedded: Toxiproxy, real: Toxiproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = pytest.importorskip("toxiproxy")
+    from toxiproxy.api import APIConsumer
+
+    from harness.runtimes.docker.packaged import PackagedToxiproxy
+
+    proxies = [
+        PackagedToxiproxy(each.url).create("packaged", upstream=f"127.0.0.1:{number}")
+        for number, each in enumerate((embedded, real), start=8)
+    ]
+    for number, (proxy, server) in enumerate(zip(proxies, (embedded, real), strict=True), start=8):
+        assert server.proxies()["packaged"].upstream == f"127.0.0.1:{number}"
+        name = proxy.add(Latency(latency=number, jitter=1), stream="upstream", toxicity=0.5)
+        (toxic,) = server.proxy("packaged").view().toxics
+        assert (toxic.name, toxic.attributes, toxic.toxicity) == (name, {"latency": number, "jitter": 1}, 0.5)
+        proxy.remove(name)
+        assert server.proxy("packaged").view().toxics == ()
+        proxy.disable()
+        assert not server.proxy("packaged").view().enabled
+        proxy.enable()
+        assert server.proxy("packaged").view().enabled
+
+    monkeypatch.setattr(APIConsumer, "host", "127.0.0.1")
+    monkeypatch.setattr(APIConsumer, "port", int(real.url.rpartition(":")[2]))
+    assert library.Toxiproxy().get_proxy("packaged").upstream == "127.0.0.1:9"
+    for proxy, server in zip(proxies, (embedded, real), strict=True):
+        proxy.destroy()
+        assert "packaged" not in server.proxies()
+
+
+def test_what_the_package_is_refused_says_what_was_asked_and_why_not(either: Toxiproxy) -> None:
+    pytest.importorskip("toxiproxy")
+    from harness.runtimes.docker.packaged import PackagedToxiproxy
+
+    server = PackagedToxiproxy(either.url)
+    proxy = server.create("refused", upstream="127.0.0.1:9")
+    with pytest.raises(ToxiproxyError, match="there is a proxy 'refused' already"):
+        server.create("refused", upstream="127.0.0.1:9")
+    with pytest.raises(ToxiproxyError, match=r"DELETE /proxies/refused/toxics/none: 404, toxic not found"):
+        proxy.remove("none")
+    proxy.destroy()
+
+
+def test_a_server_that_does_not_answer_the_package_is_given_up() -> None:
+    pytest.importorskip("toxiproxy")
+    from harness.runtimes.docker.packaged import PackagedToxiproxy
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = PackagedToxiproxy(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2)
+        with pytest.raises(ToxiproxyError, match="no answer"):
+            server.create("silent", upstream="127.0.0.1:9")

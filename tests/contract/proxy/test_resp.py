@@ -10,7 +10,7 @@ from harness.services.broker import Broker
 from harness.services.proxy.client import ProxyHandle, Toxiproxy
 from harness.services.proxy.resp import Framing, NotRespError, command_in
 from harness.services.proxy.toxics import RespCutAfter, RespCutBefore, Slicer
-from harness.session import Lane
+from harness.session import LocalLane
 from tests.contract.conftest import running_broker
 from tests.contract.proxy.conftest import Bench, read
 
@@ -79,7 +79,7 @@ def test_commands_in_plain_words_have_names_too(line: bytes, name: str | None) -
 
 
 @pytest.fixture
-def broker(lane: Lane) -> Iterator[Broker]:
+def broker(lane: LocalLane) -> Iterator[Broker]:
     with running_broker(lane) as running:
         yield running
 

@@ -1,0 +1,222 @@
+"""What can be done to the host of a worker, which its container plays."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import docker
+import msgspec
+import psutil
+from docker.errors import APIError
+
+from harness.events import JobId
+from harness.namespaces import pid_within
+from harness.runtimes.docker.containers import ContainerLane
+from harness.runtimes.docker.limits import MEMORY, cpu_quota
+from harness.runtimes.docker.memory import oom_events
+from harness.runtimes.docker.network import Network
+from harness.runtimes.workers import LaneWorkers, Node, runs
+from harness.services.gate import Arrival
+from harness.system import Evidence, Impact, SubjectError, Target
+from harness.systems.driver import Driver
+from harness.waiting import WaitedInVainError, wait_until
+
+SECONDS_MAX = 15.0
+NOBODY = "127.0.0.254"  # where no name server is
+# Enough that the kernel has to kill somebody, and little enough that the death of a worker's process makes room for it.
+ROOM_BYTES, HUNGER_BYTES = 24 << 20, 40 << 20
+PAGE_BYTES = 1 << 12
+FIRST_TO_DIE = 1000  # of the scores by which the kernel chooses, the highest
+_LIMIT_FILES = """
+import json, os, resource
+before, limits = {{}}, {limits}
+for pid in {pids}:
+    try:
+        before[pid], hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        used = {{int(each) for each in os.listdir(f"/proc/{{pid}}/fd")}}
+        lowest = next(number for number in range(len(used) + 1) if number not in used)  # the next one to be had
+        soft = limits.get(pid, max(limits.values())) if limits else lowest  # a child that came later has its parent's
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    except OSError:
+        pass
+print(json.dumps(before))
+"""
+
+
+class ContainerHosts:
+    """See `harness.system.Hosts`."""
+
+    def __init__(
+        self,
+        client: "docker.DockerClient",
+        lane: ContainerLane,
+        *,
+        network: Network,
+        workers: LaneWorkers,
+        driver: Driver,
+    ) -> None:
+        self._client = client
+        self._lane = lane
+        self._network = network
+        self._workers = workers
+        self._driver = driver
+
+    @contextmanager
+    def crash(self, arrival: Arrival | None) -> Iterator[Evidence]:
+        node, container = self._host(arrival)
+        clients = self._connections(node)
+
+        def vanish() -> None:
+            self._client.api.disconnect_container_from_network(container, self._network.name)
+            self._client.api.kill(container, "SIGKILL")
+            # The server would see that they are dead when its keepalive fails, minutes later. Until then it hands
+            # messages to those of them that wait for one: that is the broker's loss, and a job is not to be blamed.
+            self._driver.drop(clients)
+
+        hit = f"host of worker {node.worker.name!r}, without a word to its peers"
+        impact = self._workers.end(node, vanish, hit, _jobs(arrival))
+        try:
+            yield lambda: impact
+        finally:
+            self._workers.recover()
+
+    @contextmanager
+    def cut_off(self, arrival: Arrival | None) -> Iterator[Evidence]:
+        node, container = self._host(arrival)
+        place = self._client.api.inspect_container(container)["NetworkSettings"]["Networks"][self._network.name]
+        held = self._driver.in_flight(self._connections(node))
+        with self._driver.nothing_in_between():
+            self._client.api.disconnect_container_from_network(container, self._network.name)
+        impact = Impact(
+            targets=(f"network of worker {node.worker.name!r}",), jobs=tuple(dict.fromkeys((*_jobs(arrival), *held)))
+        )
+        try:
+            yield lambda: impact
+        finally:
+            with suppress(APIError):  # it may have ended by itself meanwhile
+                self._client.api.connect_container_to_network(
+                    container, self._network.name, ipv4_address=place["IPAddress"], aliases=place["Aliases"]
+                )
+
+    @contextmanager
+    def starve(self, arrival: Arrival | None, *, cpus: float) -> Iterator[Evidence]:
+        node, container = self._host(arrival)
+        before = self._throttled(container)
+        self._client.api.update_container(container, cpu_quota=cpu_quota(cpus))
+
+        def evidence() -> Impact | None:
+            if self._throttled(container) <= before:
+                return None
+            return Impact(targets=(f"processors of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+
+        try:
+            yield evidence
+        finally:
+            with suppress(APIError):
+                self._client.api.update_container(container, cpu_quota=cpu_quota())
+
+    @contextmanager
+    def hide_names(self, arrival: Arrival | None) -> Iterator[Evidence]:
+        node, container = self._host(arrival)
+        before = self._shell(container, "cat /etc/resolv.conf")
+        self._shell(container, f"echo nameserver {NOBODY} > /etc/resolv.conf")
+        impact = Impact(targets=(f"name server of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+        try:
+            yield lambda: impact
+        finally:
+            with suppress(APIError, SubjectError):
+                self._shell(container, f"cat > /etc/resolv.conf <<'END'\n{before}\nEND")
+
+    @contextmanager
+    def exhaust_memory(self, arrival: Arrival | None, target: Target) -> Iterator[Evidence]:
+        node, child = self._workers.victim(arrival)
+        container = self._lane.container_of(node.pid)
+        told = oom_events(self._client, container)
+        name, jobs = node.worker.name, _jobs(arrival)
+        for job in jobs:
+            self._driver.let_the_body_stand_alone(job)
+        if target is Target.CHILD and child not in {None, node.pid}:
+            hit = f"memory of worker {name!r}: the kernel killed pool child {child}"
+            impact = self._workers.end_child(node, child, partial(self._leave_no_memory, container), hit, jobs)
+        else:
+            hit = f"memory of worker {name!r}: the kernel killed main process {node.pid}"
+            impact = self._workers.end(node, partial(self._leave_no_memory, container, node.pid), hit, jobs)
+        try:
+            yield lambda: impact if told() else None
+        finally:
+            with suppress(APIError):  # it may be gone with its main process
+                self._client.api.update_container(container, mem_limit=MEMORY, memswap_limit=MEMORY)
+            self._workers.recover()
+
+    @contextmanager
+    def exhaust_files(self, arrival: Arrival | None) -> Iterator[Evidence]:
+        node, container = self._host(arrival)
+        before = self._limit_files(node, container, {})
+        impact = Impact(targets=(f"open files of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+        try:
+            yield lambda: impact if before else None
+        finally:
+            with suppress(APIError, SubjectError, psutil.Error):
+                self._limit_files(node, container, before)
+
+    def _limit_files(self, node: Node, container: str, limits: dict[int, int]) -> dict[int, int]:
+        """Of every process of a worker, by its number in there, to how many files there may be; as it was before.
+
+        Without limits: to what is open. The worker's own user does it, who needs no rights for that.
+        """
+        pids = [pid_within(process.pid) for process in self._workers.tree(node)]
+        script = _LIMIT_FILES.format(pids=pids, limits=limits)
+        return msgspec.json.decode(self._inside(container, ["python", "-c", script], user=""), type=dict[int, int])
+
+    def _host(self, arrival: Arrival | None) -> tuple[Node, str]:
+        node, _ = self._workers.victim(arrival)
+        return node, self._lane.container_of(node.pid)
+
+    def _connections(self, node: Node) -> set[str]:
+        return self._driver.connections_of([process.pid for process in self._workers.tree(node)])
+
+    def _throttled(self, container: str) -> int:
+        told = self._client.api.stats(container, stream=False, one_shot=True)
+        return int(told["cpu_stats"]["throttling_data"]["throttled_periods"])
+
+    def _shell(self, container: str, script: str) -> str:
+        return self._inside(container, ["sh", "-c", script], user="0")
+
+    def _inside(self, container: str, words: list[str], *, user: str) -> str:
+        """:raises SubjectError: the image lacks the program, or it failed"""
+        made = self._client.api.exec_create(container, words, user=user)["Id"]
+        said = bytes(self._client.api.exec_start(made)).decode(errors="replace")
+        if (code := self._client.api.exec_inspect(made)["ExitCode"]) != 0:
+            raise SubjectError(f"{words[0]!r} in the worker's container ended with {code}: {said.strip()[-200:]}")
+        return said
+
+    def _leave_no_memory(self, container: str, pid: int) -> None:
+        """Somebody in the container wants more than there is, until the kernel has killed this process for it.
+
+        :raises SubjectError: it has not
+        """
+        used = int(self._client.api.stats(container, stream=False, one_shot=True)["memory_stats"]["usage"])
+        limit = (used + ROOM_BYTES) // PAGE_BYTES * PAGE_BYTES
+        self._client.api.update_container(container, mem_limit=limit, memswap_limit=limit)
+        doomed = psutil.Process(pid)
+        (Path("/proc") / str(pid) / "oom_score_adj").write_text(str(FIRST_TO_DIE))
+        hungry = threading.Thread(target=self._eat, args=(container,), daemon=True)
+        hungry.start()
+        try:
+            wait_until(lambda: not runs(doomed), within=SECONDS_MAX, or_else="the kernel killed nobody for memory")
+        except WaitedInVainError as error:
+            raise SubjectError(str(error)) from error
+        hungry.join(SECONDS_MAX)
+
+    def _eat(self, container: str) -> None:
+        """It is the next to die, should one death not make room enough."""
+        script = f"echo {FIRST_TO_DIE - 1} >/proc/self/oom_score_adj; "
+        script += f"head -c {HUNGER_BYTES} /dev/zero | tail -c {HUNGER_BYTES} >/dev/null"
+        with suppress(APIError, SubjectError, OSError):  # or it ends with its container
+            self._shell(container, script)
+
+
+def _jobs(arrival: Arrival | None) -> tuple[JobId, ...]:
+    return (arrival.job,) if arrival is not None and arrival.job is not None else ()

@@ -1,0 +1,160 @@
+"""What only a host of one's own can suffer: that each fault lands, that it is told apart from others, and heals."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness.faults import CrashHost, CutOffHost, ExhaustFiles, ExhaustMemory, HideNames, KillWorker, StarveHost
+from harness.system import Evidence, Target
+from harness.waiting import wait_until
+from tests.containers.conftest import Deploy
+from tests.containers.test_operations import applied, arrived, drained
+
+
+@contextmanager
+def hurt(system: Any, fault: Any, point: str = "body-began") -> Any:
+    """The fault, while the first job stands at a crash point; it goes on when this is left or asked to."""
+    arrival = arrived(system, point)
+    with fault.applied_to(system, arrival) as evidence:
+        yield evidence
+    system.gate.reset()
+
+
+def inside(daemon: Any, system: Any, script: str) -> int:
+    container = daemon.containers.get(system.lane.container_of(system.workers.nodes["w"].pid))
+    return int(container.exec_run(["python", "-c", f"import socket; {script}"]).exit_code)
+
+
+def events(directory: Path) -> str:
+    return (directory / "events" / "pings.ledger.jsonl").read_text()
+
+
+def test_a_request_of_a_crashed_host_is_carried_out_and_one_of_a_killed_worker_is_not(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    with deploy() as system:
+        main = system.workers.nodes["w"].pid
+        with hurt(system, KillWorker(target=Target.GROUP), "effect-received"):
+            pass
+        drained(system)
+        assert events(tmp_path).count('"EffectAbandoned"') == 1
+        assert applied(tmp_path) == 1
+
+        with hurt(system, CrashHost(), "effect-received") as evidence:
+            assert "host of worker 'w'" in _impact(evidence).targets[0]
+            assert system.workers.nodes["w"].down
+            assert not system.driver.clients() & system.workers.nodes["w"].dead_clients
+        assert system.workers.nodes["w"].pid != main
+        drained(system)
+    assert events(tmp_path).count('"EffectAbandoned"') == 1
+    assert events(tmp_path).count('"EffectRequested"') == 4
+
+
+def test_a_worker_that_was_cut_off_goes_on_with_the_connections_that_it_had(
+    daemon: Any, deploy: Deploy, tmp_path: Path
+) -> None:
+    with deploy() as system:
+        pids = system.workers.pids()["w"]
+        before = system.driver.connections_of(pids)
+        reach = "socket.create_connection(('{}', 8025), 2)".format(system.home.seats(proxied=False)["ledger"].address)
+        assert before & system.driver.clients()
+        assert inside(daemon, system, reach) == 0
+        with hurt(system, CutOffHost()) as evidence:
+            assert system.plan.workload[0].job in _impact(evidence).jobs
+            assert inside(daemon, system, reach) != 0
+            assert system.driver.connections_of(pids) & before  # half open: nobody was told
+            assert system.driver.clients() & before
+        assert inside(daemon, system, reach) == 0
+        drained(system)
+        assert system.driver.connections_of(pids) & before & system.driver.clients()
+    assert applied(tmp_path) == 1
+
+
+def test_a_starved_worker_waits_for_its_turn_and_has_it_again(daemon: Any, deploy: Deploy) -> None:
+    with deploy() as system:
+        container = daemon.containers.get(system.lane.container_of(system.workers.nodes["w"].pid))
+        quota = container.attrs["HostConfig"]["CpuQuota"]
+        with hurt(system, StarveHost(cpus=0.05)) as evidence:
+            assert daemon.containers.get(container.id).attrs["HostConfig"]["CpuQuota"] == 5000
+            assert inside(daemon, system, "sum(range(10**6))") == 0
+            assert "processors of worker 'w'" in _impact(evidence).targets
+        assert daemon.containers.get(container.id).attrs["HostConfig"]["CpuQuota"] == quota
+        drained(system)
+
+
+def test_names_are_hidden_and_found_again(daemon: Any, deploy: Deploy) -> None:
+    with deploy() as system:
+        look = "socket.getaddrinfo('ledger', 8025)"
+        assert inside(daemon, system, look) == 0
+        with hurt(system, HideNames()) as evidence:
+            assert _impact(evidence).targets == ("name server of worker 'w'",)
+            assert inside(daemon, system, look) != 0
+        assert inside(daemon, system, look) == 0
+        drained(system)
+
+
+def test_a_pool_child_that_the_kernel_kills_for_memory_is_told_from_one_that_is_just_killed(
+    daemon: Any, deploy: Deploy, tmp_path: Path
+) -> None:
+    with deploy() as system:
+        main = system.workers.nodes["w"].pid
+        container = daemon.containers.get(system.lane.container_of(main))
+        limit = container.attrs["HostConfig"]["Memory"]
+        with hurt(system, ExhaustMemory(target=Target.CHILD)) as evidence:
+            assert "the kernel killed pool child" in _impact(evidence).targets[0]
+            assert system.lane.exit_of(main) is None
+            container.reload()
+            assert container.attrs["HostConfig"]["Memory"] < limit
+        container.reload()
+        assert container.attrs["HostConfig"]["Memory"] == limit
+        drained(system)
+
+        from harness.runtimes.docker.memory import oom_events
+
+        counted = oom_events(daemon, container.id)
+        with hurt(system, KillWorker(target=Target.CHILD)):
+            assert not counted()
+        drained(system)
+    assert applied(tmp_path) >= 1
+
+
+def test_a_container_that_runs_out_of_memory_ends_and_the_worker_comes_back_in_another(
+    daemon: Any, deploy: Deploy, tmp_path: Path
+) -> None:
+    with deploy() as system:
+        main = system.workers.nodes["w"].pid
+        container = daemon.containers.get(system.lane.container_of(main))
+        with hurt(system, ExhaustMemory(target=Target.MAIN)) as evidence:
+            assert "the kernel killed main process" in _impact(evidence).targets[0]
+            wait_until(lambda: system.lane.exit_of(main) == "SIGKILL", within=10, or_else="no exit was told")
+            container.reload()
+            assert container.attrs["State"]["OOMKilled"]
+        assert system.workers.nodes["w"].pid != main
+        drained(system)
+    assert applied(tmp_path) == 1
+
+
+def test_no_file_can_be_opened_and_then_it_can(deploy: Deploy, tmp_path: Path) -> None:
+    def limits(pids: list[int]) -> list[int]:
+        tables = [Path(f"/proc/{pid}/limits").read_text() for pid in pids]
+        return [int(table.partition("Max open files")[2].split()[0]) for table in tables]
+
+    with deploy() as system:
+        pids = system.workers.pids()["w"]
+        before = limits(pids)
+        with hurt(system, ExhaustFiles()) as evidence:
+            assert _impact(evidence).targets == ("open files of worker 'w'",)
+            assert all(limit <= psutil.Process(pid).num_fds() for pid, limit in zip(pids, limits(pids), strict=True))
+        assert limits(pids) == before
+        drained(system)
+    assert applied(tmp_path) == 1
+
+
+def _impact(evidence: Evidence) -> Any:
+    impact = evidence()
+    if impact is None:
+        pytest.fail("the fault did not land")
+    return impact
