@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from harness.boundaries.postgresql import STARTUP_BYTES, Postgresql, begins
 from harness.boundaries.stable import NAME_CHARACTERS_MAX, stable
-from harness.boundaries.tls import Tls
+from harness.boundaries.tls import RECORD_BYTES, Tls
 
 OPAQUE = "SEND"  # what cannot be read: other protocols, a stream that has broken its rules
 _LINE_BYTES_MAX = 64 * 1024
@@ -61,6 +61,7 @@ class Stream:
         self._reading: Reading | None = None
         self._sniffed = b""
         self._counts = False  # whether the message that is incomplete is one that counts
+        self._clear: _Clear | None = None
 
     @property
     def has_costly_reads(self) -> bool:
@@ -68,14 +69,21 @@ class Stream:
 
         What a large message is sent in after its beginning is part of what has a name.
         """
+        if self._clear is not None:
+            return self._clear.stream.has_costly_reads
         return isinstance(self._reading, _Http) and not self._counts
+
+    @property
+    def is_encrypted(self) -> bool:
+        return isinstance(self._reading, Tls)
 
     @property
     def within(self) -> bool:
         """Whether a message has begun and not ended, or may have."""
         return bool(self._sniffed) if self._reading is None else self._reading.within
 
-    def feed(self, data: bytes) -> Seen:
+    def feed(self, data: bytes, *, clear: bytes | None = None) -> Seen:
+        """`clear`: what was encrypted into this send and, if it is long, into the next ones, where that is known."""
         if self._reading is None:
             self._sniffed += data
             self._reading = _protocol(self._sniffed)
@@ -89,10 +97,45 @@ class Stream:
             self._reading = _Opaque()
             self._counts = False
             return Seen(begun=OPAQUE, ended=was_open)
+        if self._clear is None and clear is not None and self.is_encrypted:
+            self._clear = _Clear()
+        if self._clear is not None:
+            return self._clear.feed(len(begun), clear)
         within = self._reading.within
         ended = was_open and (bool(begun) or not within)
         self._counts = within and (bool(begun) or was_open)
         return Seen(begun=_joined(begun), ended=ended, open=bool(begun) and within)
+
+
+class _Clear:
+    """The clear text of an encrypted stream, of which one write may take several records and so several sends."""
+
+    def __init__(self) -> None:
+        self.stream = Stream()
+        self._waiting: bytes | None = None  # told, but no record of it has been seen
+        self._left = 0  # records of the latest write that are still to come
+        self._held = Seen()  # what is to be told once they have
+
+    def feed(self, records: int, clear: bytes | None) -> Seen:
+        self._waiting = self._waiting if clear is None else clear
+        if not records:
+            return Seen()
+        begun = ""
+        if self._waiting is not None:
+            self._held = self.stream.feed(self._waiting)
+            self._left = -(-len(self._waiting) // RECORD_BYTES)
+            self._waiting = None
+            begun = self._held.begun
+        elif self._left <= 0:
+            return Seen()  # TLS's own: an alert looks like data from outside; what is written would have been told
+        self._left -= records
+        if self._left > 0:
+            return Seen(begun=begun, open=bool(begun))
+        held, self._held = self._held, Seen()
+        is_whole = bool(held.begun) and not held.open
+        if begun:
+            return held
+        return Seen(ended=held.ended or is_whole)
 
 
 def _joined(names: list[str]) -> str:

@@ -38,6 +38,7 @@ import msgspec
 
 from harness.boundaries import lines, processes, servers, sockets
 from harness.boundaries.armed import Armed
+from harness.boundaries.clear_text import Pages
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
 from harness.boundaries.folders import Folders
 from harness.boundaries.messages import Seen, Stream
@@ -78,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: dict[str, int | str] = {}  # name of each known peer -> its TCP port, or the path of its Unix socket
     databases: dict[str, str] = {}  # name of each SQLite database whose commits are boundaries -> its path
     folders: dict[str, str] = {}  # name of each directory in which changes of names are boundaries -> its path
+    clear_texts: str = ""  # directory in which processes tell what they encrypt
     lines: str = ""  # directory in which processes tell their lines; it is there only while they are asked for
     own: tuple[str, ...] = ()  # directories of the harness's own: what is written or said there changes nothing
 
@@ -114,6 +116,7 @@ class Undo(msgspec.Struct, frozen=True):
     stream: Stream
     payload: bytes
     taken_before: int
+    clear: bytes | None
 
 
 class Supervisor:
@@ -124,6 +127,7 @@ class Supervisor:
         self._memory = processes.Memory()
         self._databases = Databases(settings.databases)
         self._folders = Folders(settings.folders)
+        self._pages = Pages(settings.clear_texts)
         self._files: dict[str, Connection] = {}  # by name of the database or folder
         self._connections: dict[str, Connection | None] = {}  # None: a socket that is of no interest
         self._epoll = select.epoll()
@@ -242,8 +246,11 @@ class Supervisor:
             return False  # its sender is gone, and what was read may be somebody else's
         if not payload:
             return True
-        self._account(connection, call.pid, descriptor, payload)
-        seen = connection.stream.feed(payload)
+        clear = None
+        if connection.stream.is_encrypted:
+            clear = self._pages.read(processes.process_of(call.pid), call.pid, descriptor)
+        self._account(connection, call.pid, descriptor, payload, clear)
+        seen = connection.stream.feed(payload, clear=clear)
         finished = connection.boundary if seen.ended else None
         begun = None
         if seen == Seen() and connection.stream.has_costly_reads:
@@ -364,7 +371,7 @@ class Supervisor:
         host, port = address[:2]
         return f"{host}:{port}", self._names.get(port, OTHER)
 
-    def _account(self, connection: Connection, pid: int, descriptor: int, payload: bytes) -> None:
+    def _account(self, connection: Connection, pid: int, descriptor: int, payload: bytes, clear: bytes | None) -> None:
         """Take back what the previous send of this connection was thought to send and did not."""
         connection.watched = connection.watched or len(payload) > _NEVER_PARTIAL_BYTES
         if not connection.watched:
@@ -377,8 +384,8 @@ class Supervisor:
             sent = taken - undo.taken_before
             if 0 <= sent < len(undo.payload):
                 connection.stream = undo.stream
-                connection.stream.feed(undo.payload[:sent])
-        connection.undo = Undo(copy.deepcopy(connection.stream), payload, taken)
+                connection.stream.feed(undo.payload[:sent], clear=undo.clear)
+        connection.undo = Undo(copy.deepcopy(connection.stream), payload, taken, clear)
 
     def _number(self, connection: Connection, call: Call, name: str, part: Part) -> Boundary:
         mains = self._mains

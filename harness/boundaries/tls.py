@@ -7,6 +7,7 @@ cipher, as it does in TLS 1.2.
 
 import struct
 
+RECORD_BYTES = 1 << 14  # of clear text in one record, at most
 _HEADER = struct.Struct(">BHH")
 _CHANGE_CIPHER, _HANDSHAKE, _DATA = 20, 22, 23
 _TYPES = range(20, 25)

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from harness.boundaries import lines, record, user_notify
+from harness.boundaries import clear_text, lines, record, user_notify
 from harness.boundaries.client import SupervisorClient
 from harness.boundaries.record import Part
 from harness.boundaries.rules import Kill, Process, Rule, Side
@@ -134,8 +134,8 @@ class Watched(ByRules):
 
     name = "seccomp user notification"
     cannot_see: tuple[str, ...] = (
-        "io_uring, sendfile and splice; clear text under TLS; changes of files, but for commits of SQLite databases "
-        "and changes of names in folders that the contract names",
+        "io_uring, sendfile and splice; clear text under TLS, but for Python's ssl; changes of files, but for commits "
+        "of SQLite databases and changes of names in folders that the contract names",
     )
 
     def __init__(self, lane: Lane, *, origin: float, own: Path, naming: Naming) -> None:
@@ -147,6 +147,7 @@ class Watched(ByRules):
         self._listeners = lane.directory / "listeners.sock"
         self._control = lane.directory / "supervisor.sock"
         self._lines_of = own / "lines"
+        self._clear_texts = own / "clear-texts"
         self._client = SupervisorClient(self._control)
         self._begins = 0
         self._pid = 0
@@ -157,6 +158,8 @@ class Watched(ByRules):
         return {
             "JOBPROOF_LISTENERS": str(self._listeners),
             "JOBPROOF_USER_NOTIFY": user_notify.__file__,
+            "JOBPROOF_CLEAR_TEXTS": str(self._clear_texts),
+            "JOBPROOF_CLEAR_TEXT": clear_text.__file__,
             "JOBPROOF_LINES": str(self._lines_of),
             "JOBPROOF_TRACING": lines.__file__,
         }
@@ -168,6 +171,7 @@ class Watched(ByRules):
 
     def start(self, *, dependencies: dict[str, int | str], databases: dict[str, str], folders: dict[str, str]) -> None:
         """:raises HarnessError: the supervisor does not start"""
+        self._clear_texts.mkdir(mode=0o700)
         settings = Settings(
             record=str(self._record),
             listeners=str(self._listeners),
@@ -176,6 +180,7 @@ class Watched(ByRules):
             dependencies=dependencies,
             databases=databases,
             folders=folders,
+            clear_texts=str(self._clear_texts),
             lines=str(self._lines_of),
             own=(str(self._own), str(self._lane.directory)),
         )

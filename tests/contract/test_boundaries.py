@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
@@ -25,7 +26,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from harness.boundaries import user_notify
+from harness.boundaries import clear_text, user_notify
 from harness.boundaries.client import SupervisorClient
 from harness.boundaries.record import Boundary, Ended, Part, Struck, Unseen, lines
 from harness.boundaries.rules import Action, Delay, Fail, Kill, Process, Rule, Side, Whom
@@ -114,7 +115,9 @@ def watching(
         dependencies=dependencies,
         databases=databases or {},
         folders=folders or {},
+        clear_texts=str(lane.directory / "clear-texts"),
     )
+    Path(settings.clear_texts).mkdir(exist_ok=True)
     pid = lane.spawn(
         [sys.executable, "-P", "-m", "harness.boundaries.supervisor", msgspec.json.encode(settings).decode()],
         environment=dict(os.environ),
@@ -284,7 +287,8 @@ def test_a_celery_worker_runs_a_job_to_its_end_unharmed_and_its_boundaries_are_t
         wait_until(lambda: "succeeded" in watch.printed(), within=30, or_else="the job did not end")
         wait_until(lambda: not broker.client.exists("unacked"), within=10, or_else="it was not acknowledged")
     told = [(line.process, line.dependency, line.name) for line in watch.boundaries() if line.part is not Part.END]
-    assert told[-3:] == [
+    # A worker tells now and then that it is alive, whatever its jobs do.
+    assert [each for each in told if each[0] is Process.CHILD or "unacked_index +" in each[2]] == [
         (Process.MAIN, "broker", "ZADD unacked_index + HSET unacked"),
         (Process.CHILD, "ledger", "PUT /ping/a"),
         (Process.MAIN, "broker", "ZREM unacked_index + HDEL unacked"),
@@ -768,36 +772,122 @@ for _ in range(3):
     client.request("POST", "/", body=b"x" * 10, headers={{"Connection": "keep-alive"}})
     client.getresponse().read()
 """
+TOLD = """
+import runpy, ssl
+runpy.run_path({clear_text!r})["install"]({pages!r})
+context = ssl._create_unverified_context()
+context.maximum_version = ssl.TLSVersion.{version}
+"""
+BLOCKING = """
+import http.client, os
+for number in range(3):
+    child = os.fork()
+    if child == 0:
+        client = http.client.HTTPSConnection("127.0.0.1", {port}, context=context, timeout=20)
+        client.request("GET", "/")
+        client.getresponse().read()
+        client.request("POST", "/small", body=b"x" * 10)
+        client.getresponse().read()
+        client.request("PUT", "/large", body=b"x" * 100_000)
+        client.getresponse().read()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+ASYNCHRONOUS = """
+import asyncio, os
+async def send():
+    reader, writer = await asyncio.open_connection("127.0.0.1", {port}, ssl=context)
+    for head, body in ((b"GET /", b""), (b"POST /small", b"x" * 10), (b"PUT /large", b"x" * 100_000)):
+        length = str(len(body)).encode()
+        writer.write(head + b" HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: " + length + b"\\r\\n\\r\\n" + body)
+        await writer.drain()
+        await reader.readuntil(b"\\r\\n\\r\\n")
+for number in range(3):
+    child = os.fork()
+    if child == 0:
+        asyncio.run(send())
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
-@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_of_an_encrypted_client_each_send_of_data_is_a_boundary(version: str, lane: LocalLane, tmp_path: Path) -> None:
+@pytest.fixture
+def encrypted_server(tmp_path: Path) -> Iterator["AnsweringServer"]:
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")
     certificate = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "key", "-out", "certificate"]
     subprocess.run(["openssl", "req", *certificate], cwd=tmp_path, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
-    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+    with AnsweringServer(("127.0.0.1", 0), Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        try:
-            with watching(lane, shop=server.server_port) as watch:
-                ended = watch.python(ENCRYPTED.format(version=version, port=server.server_port))
-                assert ended == "exit 0", watch.printed()
-                # http.client sends the head and the body of each request by themselves
-                assert watch.names() == [("TLS data", number + 1) for number in range(6)]
-        finally:
-            server.shutdown()
-            serving.join()
+        yield server
+        server.shutdown()
+        serving.join()
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_of_an_encrypted_client_each_send_of_data_is_a_boundary(
+    version: str, lane: LocalLane, encrypted_server: "AnsweringServer"
+) -> None:
+    with watching(lane, shop=encrypted_server.server_port) as watch:
+        ended = watch.python(ENCRYPTED.format(version=version, port=encrypted_server.server_port))
+        assert ended == "exit 0", watch.printed()
+        # http.client sends the head and the body of each request by themselves
+        assert watch.names() == [("TLS data", number + 1) for number in range(6)]
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("client", [BLOCKING, ASYNCHRONOUS], ids=["blocking", "asynchronous"])
+@pytest.mark.parametrize("side", Side)
+def test_what_pythons_own_tls_encrypts_has_its_name_and_is_whole_after(
+    side: Side, client: str, version: str, lane: LocalLane, encrypted_server: "AnsweringServer"
+) -> None:
+    with watching(lane, shop=encrypted_server.server_port) as watch:
+        watch.arm("POST /small", side, occurrence=2)
+        watch.arm("PUT /large", side, occurrence=2)
+        pages = str(lane.directory / "clear-texts")
+        code = (TOLD + client).format(
+            clear_text=clear_text.__file__, pages=pages, version=version, port=encrypted_server.server_port
+        )
+        assert watch.python(code) == "exit 0", watch.printed()
+        # The second is killed at its small one, and the third at its large one, which is the second of its name.
+        assert watch.printed().split() == ["0", str(KILLED), str(KILLED)]
+        assert not any(strike.error for strike in watch.strikes(2))
+        due = [("POST /small", 1), ("PUT /large", 1), ("POST /small", 2), ("POST /small", 3), ("PUT /large", 2)]
+        assert watch.names() == due
+    applied = 1 + (side is Side.AFTER)
+    wait_until(lambda: encrypted_server.whole.count(100_000) == applied, within=20, or_else=f"{encrypted_server.whole}")
+    assert encrypted_server.whole.count(10) == applied + 1
+
+
+class AnsweringServer(http.server.ThreadingHTTPServer):
+    def __init__(self, *arguments: Any) -> None:
+        self.whole: list[int] = []  # the lengths of the bodies that came whole
+        super().__init__(*arguments)
+
+    def handle_error(self, *_: object) -> None:
+        """A client that is killed is what this is about."""
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: AnsweringServer
+
+    def do_GET(self) -> None:
+        self._answer()
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        if len(self.rfile.read(length)) == length:
+            self.server.whole.append(length)
+        self._answer()
+
+    do_PUT = do_POST  # noqa: N815 - the name that the library looks for
+
+    def _answer(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()

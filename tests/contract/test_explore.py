@@ -293,11 +293,10 @@ def encrypted_peer(tmp_path: Path) -> Iterator[dict[str, str]]:
     thread.join(10)
 
 
-def test_what_goes_through_tls_is_a_boundary_without_a_name(
+def test_what_goes_through_pythons_own_tls_is_a_boundary_with_its_name(
     jobproof: JobproofCommand, encrypted_peer: dict[str, str]
 ) -> None:
     ran = jobproof("explore", HARD, "--job", "encrypted", "--targets", "child", out=True, **encrypted_peer)
     assert ran.code == 0, ran.out
     names = [boundary["name"] for boundary in explored(ran)["clean"]["boundaries"]]
-    assert any("TLS" in name for name in names), names
-    assert "POST /told #1" in names
+    assert names == ["reserve #1", "PUT /secret #1", "POST /told #1", "ack #1"]

@@ -112,6 +112,8 @@ def come_under_supervision() -> None:
     listeners = os.environ.get("JOBPROOF_LISTENERS")
     if listeners:
         runpy.run_path(os.environ["JOBPROOF_USER_NOTIFY"])["install"](listeners, "main")
+    if os.environ.get("JOBPROOF_CLEAR_TEXTS"):
+        runpy.run_path(os.environ["JOBPROOF_CLEAR_TEXT"])["install"](os.environ["JOBPROOF_CLEAR_TEXTS"])
     if LINES:
         TRACING.update(runpy.run_path(os.environ["JOBPROOF_TRACING"]))
 
