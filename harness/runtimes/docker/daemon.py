@@ -28,6 +28,7 @@ def connect() -> "docker.DockerClient":
     tried = []
     for url in dict.fromkeys(_addresses()):
         try:
+            _knock(url)
             client = docker.DockerClient(base_url=url, timeout=TIMEOUT_SECONDS, max_pool_size=_CONNECTIONS_MAX)
             client.ping()
         except (DockerException, OSError) as error:
@@ -37,6 +38,18 @@ def connect() -> "docker.DockerClient":
     raise NoDockerError(
         f"no Docker daemon answers ({'; '.join(tried)}); start one, let this user use it, or set DOCKER_HOST"
     )
+
+
+def _knock(url: str) -> None:
+    """Whether anybody listens there at all: where nobody does the library leaves a socket open.
+
+    :raises OSError: nobody does
+    """
+    path = url.removeprefix("unix://")
+    if path != url:
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(TIMEOUT_SECONDS)
+            knock.connect(path)
 
 
 def labels(session: str, root: Path) -> dict[str, str]:
