@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's business, which may be doing other things.
+settings.register_profile("jobproof", deadline=None)
+settings.load_profile("jobproof")
 
 ROOT = Path(__file__).parent.parent
 # The core profile takes some 80 s on two cores that nobody else uses; here other tests do.
