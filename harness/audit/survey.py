@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +45,6 @@ def survey(app: str, *, python: str, cwd: Path, seconds: float) -> Facts:
         if answer is None:
             raise SubjectError(f"{app} was not imported within {seconds:g} s and was ended; --timeout gives it more")
         return _facts(app, answer, lane, pid, cwd=cwd, seconds=seconds)
-
-
-def found_python(path: str) -> str:
-    """The Python of a path or a name; of a virtual environment's folder the one in it.
-
-    :raises SubjectError: there is none
-    """
-    if not path:
-        return sys.executable
-    inside = Path(path) / "bin" / "python"
-    found = str(inside.absolute()) if Path(path).is_dir() else shutil.which(path)
-    if found is None or not os.access(found, os.X_OK):
-        raise SubjectError(f"--python {path}: there is no Python to start")
-    return str(Path(found).absolute())
 
 
 def _read(reading: int, lane: Lane, pid: int, *, within: float) -> bytes | None:

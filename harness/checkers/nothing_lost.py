@@ -21,7 +21,7 @@ class NothingLost(Struct, frozen=True):
     def check(self, history: History) -> Finding:
         if unjudged := cannot_judge(history):
             return unjudged
-        unburied = [job for job in history.accepted if not history.letters[job]]
+        unburied = [job for job in history.accepted if not history.letters[job] and not _is_unseen(history, job)]
         missing = {job: what for job in unburied if (what := _missing(history, job))}
         excused = [job for job in missing if may_be_missing(history, job)]
         lost = [job for job in missing if job not in excused]
@@ -46,7 +46,24 @@ class NothingLost(Struct, frozen=True):
                 f"{plural(len(history.accepted), 'accepted job')}; {named(excused)} without effect, "
                 f"which at-most-once permits after a fault"
             )
-        return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effects or a dead letter")
+        return _nothing_missing(history)
+
+
+def _nothing_missing(history: History) -> Finding:
+    unseen = [job for job in history.accepted if _is_unseen(history, job)]
+    if unseen and not history.contract.state:
+        return unknown(
+            f"{named(unseen)}: no effect of its task can be seen from outside, so a loss could not be seen either; "
+            f"name the databases that it writes to, or point it at the played downstream"
+        )
+    rest = f"; {named(unseen)} have none that the ledger sees, and are judged by rows alone" if unseen else ""
+    return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effects or a dead letter{rest}")
+
+
+def _is_unseen(history: History, job: JobId) -> bool:
+    """Whether its task was seen to have no effect at the ledger in fault-free runs: what it does is in its tables."""
+    task = history.task(job)
+    return task is not None and not task.effects
 
 
 def _missing(history: History, job: JobId) -> str:

@@ -93,6 +93,8 @@ class LaneHome:
             "broker_url": f"redis://127.0.0.1:{self.ports.broker}/0",
             "ledger_url": f"http://127.0.0.1:{self.ports.http}",
             "smtp_url": f"smtp://127.0.0.1:{self.ports.smtp}",
+            "smtp_host": "127.0.0.1",
+            "smtp_port": str(self.ports.smtp),
             "directory": str(self.directory),
             "lane": self.name,
         }

@@ -59,7 +59,7 @@ class LocalSystem:
         self._ledger_ports = home.behind if is_ledger_behind else home.ports
         self.cwd = cwd
         self.broker_server = broker
-        self.python = subject_python()
+        self.python = subject_python(plan.contract, cwd)
         self.driver = system_of(plan.contract).drive(plan.contract, broker, lane, recorder, plan.workload)
         self.gate = Gate(lane.directory / "gate.sock", self.driver.hear)
         self.downstream = LedgerClient(lane.directory / "ledger.sock")

@@ -89,7 +89,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a table whose name is SQL": (lambda: table(table="t; DROP TABLE t"), "plain SQL name"),
     "a column whose name is SQL": (lambda: table(columns=("a", "b AS c")), "plain SQL name"),
     "a contract without tasks": (lambda: contract(tasks=()), "tasks is empty"),
-    "a contract without workers": (lambda: contract(workers=()), "workers is empty"),
     "a task named twice": (lambda: contract(tasks=(task(), task())), "task is named twice"),
     "a worker named twice": (
         lambda: contract(workers=(Worker(name="w"), Worker(name="w"))),
