@@ -9,7 +9,7 @@ FAILURE_MODES: Final[dict[str, str]] = {
     "F04": "the whole process group dies",
     "F05": "a host is lost, and no packet says so",
     "F06": "every worker of a queue is gone, and replaced late",
-    "F07": "a worker stands still past the visibility timeout (a virtual machine that moves, a debugger), and then goes on",
+    "F07": "a worker stands still past the visibility timeout, and then goes on",
     "F08": "an input takes its worker down each time it is tried",
     "F09": "the kernel kills one child for its memory, or the container for all",
     "F10": "a task ends its process, or raises what is no ordinary exception",

@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,14 +16,15 @@ from harness.session import HarnessError, Lane, open_session
 from harness.system import SubjectError
 from harness.waiting import WaitedInVainError, wait_until
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ANSWER_BYTES_MAX = 16 << 20
 PATIENCE_SECONDS = 5.0  # for the subject's own watch, which tells where it stands, before it is ended from outside
 _SURVEYOR = Path(__file__).parents[1] / "systems" / "celery" / "surveyor.py"
 _LOG = "subject.log"
 
 
-def survey(app: str, *, python: str, cwd: Path, seconds: float) -> Facts:
-    """What the application says of itself, imported in `cwd` by `python`.
+def survey(app: str, *, python: str, cwd: Path, seconds: float, environment: Mapping[str, str] = NOTHING) -> Facts:
+    """What the application says of itself, imported in `cwd` by `python` with `environment` besides ours.
 
     :raises SubjectError: one sentence; there is no such application, or none that can be asked within `seconds`
     """
@@ -33,7 +36,7 @@ def survey(app: str, *, python: str, cwd: Path, seconds: float) -> Facts:
             pid = lane.spawn(
                 [python, str(_SURVEYOR), app, str(pipe), f"{seconds:g}"],
                 # An audit writes nothing, no byte code either.
-                environment=subject_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
+                environment=subject_environment({**environment, "PYTHONDONTWRITEBYTECODE": "1"}),
                 cwd=cwd,
                 log=_LOG,
             )

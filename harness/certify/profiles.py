@@ -1,0 +1,33 @@
+"""How much a certification asks: which scenarios, which crashes, for how long."""
+
+from msgspec import Struct
+
+from harness.scenario import CORE, FULL, Scenario
+from harness.system import Target
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """`only`: names of scenarios; empty: those of the profile of the same name. `budget_seconds`: for one task."""
+
+    name: str
+    only: tuple[str, ...]
+    targets: tuple[Target, ...]
+    budget_seconds: float
+
+    def chosen(self, catalogue: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+        if self.only:
+            return tuple(each for each in catalogue if each.name in self.only)
+        return tuple(each for each in catalogue if self.name in (each.profile, FULL))
+
+
+QUICK = Profile(
+    name="quick",
+    only=("killed-between-effect-and-record", "delivered-twice", "delivered-twice-at-once", "submitted-twice-at-once"),
+    targets=(Target.CHILD, Target.MAIN),
+    budget_seconds=20.0,
+)
+PROFILES: tuple[Profile, ...] = (
+    QUICK,
+    Profile(name=CORE, only=(), targets=tuple(Target), budget_seconds=60.0),
+    Profile(name=FULL, only=(), targets=tuple(Target), budget_seconds=300.0),
+)
