@@ -241,6 +241,14 @@ class Task(Value, frozen=True, kw_only=True):
                 f"the input {arguments!r} ({type(error).__name__}: {error})"
             ) from error
 
+    def effects_of(self, identity: str) -> tuple[Effect, ...]:
+        """Those that the job of this identity can have: what was learnt is of the jobs that were seen to have it."""
+        return tuple(
+            each
+            for each in self.effects
+            if not isinstance(each.belongs_to, Learnt) or identity in each.belongs_to.jobs.values()
+        )
+
     @property
     def is_told(self) -> bool:
         """Whether nothing of it is left to be learnt."""

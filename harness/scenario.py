@@ -45,6 +45,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     * `profile`: "core" runs on every change; "full" is what takes longer, or varies what a core scenario has shown
     * `watched`: the subject's sidecars run too
     * `proxied`: a fault proxy stands between the subject and its broker
+    * `asks`: what the contract has to tell for it to have something to hurt
     * `shape`: how this scenario's workers differ from the contract's
     """
 
@@ -56,6 +57,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     profile: str = CORE
     watched: bool = False
     proxied: bool = False
+    asks: str = ""
     shape: Callable[[Worker], Worker] | None = None
 
     def plan(self, contract: Contract, *, seed: int, bug: str = "") -> Plan:
@@ -82,7 +84,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
 def within_reach(contract: Contract, script: Script) -> Script:
     """Without the steps that need an effect of a job that has none at the ledger: nobody would ever come there."""
-    blind = {job.job for job in script.workload if not task_of(contract, job).effects}
+    blind = {job.job for job in script.workload if not task_of(contract, job).effects_of(job.identity)}
     kept = []
     spared = set()
     for step in script.steps:

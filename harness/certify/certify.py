@@ -151,10 +151,13 @@ class Certifier:
 
     def _plans(self, contract: Contract) -> Plans:
         asked = self.asked
-        planned = [each.plan(contract, seed=asked.seed) for each in asked.profile.chosen(asked.catalogue)]
+        chosen = asked.profile.chosen(asked.catalogue)
+        planned = [each.plan(contract, seed=asked.seed) for each in chosen]
         self.left_out += [
-            NotCovered(name=plan.scenario, because="nothing to hurt: the contract does not tell what it needs")
-            for plan in planned
+            NotCovered(
+                name=each.name, because=f"the contract does not tell {each.asks or 'anything that it could hurt'}"
+            )
+            for each, plan in zip(chosen, planned, strict=True)
             if not plan.steps
         ]
         twin = asked.twin.plan(contract, seed=asked.seed)
@@ -216,6 +219,11 @@ class Certifier:
             found = explorer.carry_out(began=began)
             finish_exploration(directory, found)
             self.harness_failures += explorer.harness_failures
+            if lost := [point.name for point in found.of_the_broker if point.outcome == "violated"]:
+                because = (
+                    f"the broker has handed the message out and nobody has booked it, so it is lost ({found.task})"
+                )
+                self.left_out.append(NotCovered(name=", ".join(lost), because=because))
             yield folder, found
 
     # --- what is said ---

@@ -22,7 +22,13 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 QUICK = Profile(
     name="quick",
-    only=("killed-between-effect-and-record", "delivered-twice", "delivered-twice-at-once", "submitted-twice-at-once"),
+    only=(
+        "killed-between-effect-and-record",
+        "deploy-with-time",
+        "delivered-twice",
+        "delivered-twice-at-once",
+        "submitted-twice-at-once",
+    ),
     targets=(Target.CHILD, Target.MAIN),
     budget_seconds=20.0,
 )

@@ -19,7 +19,7 @@ from harness.report import timeline
 from harness.report.markdown import command, escaped, sentence
 from harness.report.summary import counted
 from harness.report.terminal import STYLE, console
-from harness.report.visible import HEADLINE_NAME_LENGTH_MAX, NAME_LENGTH_MAX, visible
+from harness.report.visible import HEADLINE_NAME_LENGTH_MAX, NAME_LENGTH_MAX, SENTENCE_LENGTH_MAX, visible
 from harness.result import Outcome, ScenarioResult
 
 WINDOWS_SHOWN = 4
@@ -62,6 +62,14 @@ def covered(found: Certification) -> list[str]:
         f"audited only: {' '.join(coverage.audited) or 'none'}",
         f"not covered: {' '.join(coverage.not_covered) or 'none'}",
     ]
+
+
+def left_out_of(found: Certification) -> dict[str, list[str]]:
+    """The names of what was left out, by the reason."""
+    groups: dict[str, list[str]] = {}
+    for each in found.left_out:
+        groups.setdefault(each.because, []).append(each.name)
+    return groups
 
 
 def _title(finding: Finding) -> str:
@@ -123,10 +131,8 @@ def show(found: Certification, *, directory: Path, code: ExitCode) -> None:
         out.print(Text(visible(line)), soft_wrap=True)
     for each in found.accepted:
         out.print(Text(f"accepted: {visible(each)}", style="dim"), soft_wrap=True)
-    for left_out in found.left_out:
-        out.print(
-            Text(f"not covered: {visible(left_out.name)}: {visible(left_out.because)}", style="dim"), soft_wrap=True
-        )
+    for because, names in left_out_of(found).items():
+        out.print(Text(f"not covered: {visible(', '.join(names))}: {visible(because)}", style="dim"), soft_wrap=True)
     for line in covered(found):
         out.print(Text(line, style="dim"), soft_wrap=True)
     out.print(Text(headline(found), style="bold"), soft_wrap=True)
@@ -172,7 +178,10 @@ def markdown(found: Certification) -> str:
     if found.accepted:
         lines += ["## Accepted", "", *(f"* {sentence(each)}" for each in found.accepted), ""]
     lines += ["## What was covered", "", *(f"* {sentence(line)}" for line in covered(found)), ""]
-    lines += [f"* not covered: {escaped(each.name)}: {sentence(each.because)}" for each in found.left_out]
+    lines += [
+        f"* not covered: {escaped(', '.join(names), SENTENCE_LENGTH_MAX)}: {sentence(because)}"
+        for because, names in left_out_of(found).items()
+    ]
     lines += ["", "Not covered, in words:", ""]
     lines += [f"* {mode}: {escaped(FAILURE_MODES[mode])}" for mode in found.coverage.not_covered]
     lines += ["", "## Repeat it", "", *command(found.replay), ""]
@@ -206,6 +215,7 @@ def html(found: Certification) -> str:
             tasks=tasks_of(found),
             titled=[(_title(finding), finding) for finding in found.findings],
             covered=covered(found),
+            left_out=left_out_of(found),
             failure_modes=FAILURE_MODES,
         )
     )
