@@ -154,7 +154,8 @@ def certify_command(
         report.show(found, directory=directory, code=code)
     for failure in certifier.harness_failures:
         click.echo(f"jobproof: the harness failed in {failure}", err=True)
-    return code
+    # Lanes of an exploration that the subject broke off may still wait for what will never come.
+    return cli_explore.leave(code) if certifier.unexplored else code
 
 
 def _told_what_is_left(contract_file: Path) -> bool:

@@ -20,25 +20,27 @@ from harness.audit.finding import Accepted, Audit, Rule
 from harness.audit.make import make_audit
 from harness.campaign import Campaign, finish
 from harness.certify.coverage import coverage_of
-from harness.certify.findings import CRASH_POINTS, SCENARIOS, Where, findings_of, where_of
+from harness.certify.findings import CRASH_POINTS, SCENARIOS, Where, findings_of, unexplored, where_of
 from harness.certify.profiles import Profile
 from harness.certify.result import SCHEMA_VERSION, Certification, Finding, TaskResult
 from harness.codec import pretty
 from harness.contract import Contract
 from harness.coverage import covered
+from harness.events import AttemptStarted
 from harness.explore.exploration import Choice, Explorer
 from harness.explore.files import finish as finish_exploration
 from harness.explore.result import Exploration, PointResult
 from harness.explore.stage import plan_of
 from harness.learning.command import learn, surroundings
-from harness.plan import NotCovered, Plans
+from harness.plan import NotCovered, Plan, Plans
 from harness.result import Outcome, Result, ScenarioResult, worst_outcome
 from harness.runtimes.home import LaneHome, open_homes
 from harness.runtimes.process import CAPABILITIES
 from harness.runtimes.subject import subject_python
 from harness.scenario import Scenario
 from harness.services.broker import BrokerServer
-from harness.session import Session
+from harness.session import Session, open_session
+from harness.store import read_history
 from harness.system import SubjectError
 
 AUDITED_SYSTEM = "celery"
@@ -93,6 +95,7 @@ class Certifier:
         self.audit: Audit | None = None
         self.harness_failures: list[str] = []
         self.left_out: list[NotCovered] = []
+        self.unexplored: dict[str, str] = {}  # task -> why its crash points could not be tried
 
     def carry_out(self) -> Certification:
         """:raises SubjectError: the subject cannot be used, or does not do its jobs even without a fault"""
@@ -121,12 +124,6 @@ class Certifier:
             environment=surroundings(self.contract, home),
         )
         (self.directory / "audit.json").write_bytes(pretty(self.audit))
-        known = {task.name for task in self.contract.tasks}
-        self.left_out += [
-            NotCovered(name=task.name, because="the contract has no such task")
-            for task in self.audit.facts.tasks
-            if task.own and task.name not in known
-        ]
 
     def _facts(self) -> Facts:
         if self.audit is None:
@@ -184,8 +181,19 @@ class Certifier:
             listener=self.listener.scenario,
         )
         campaign.carry_out(homes)
+        self._note_other_tasks(directory)
         self.harness_failures += campaign.harness_failures
         return finish(directory, plans, began=began, seconds=time.monotonic() - start)
+
+    def _note_other_tasks(self, directory: Path) -> None:
+        """The application's tasks that the contract does not name; what a job enqueues is judged as a part of it."""
+        twin = read_history(directory, self.asked.twin.name)
+        ran = {event.task for event in twin.of(AttemptStarted)} if twin is not None else set()
+        known = {task.name for task in self.contract.tasks}
+        for task in self.audit.facts.tasks if self.audit is not None else ():
+            if task.own and task.name not in known:
+                because = "judged as a part of other jobs only" if task.name in ran else "the contract has no such task"
+                self.left_out.append(NotCovered(name=task.name, because=because))
 
     def _explore(self, contract: Contract, *, began: datetime) -> Iterator[tuple[str, Exploration]]:
         """Each task's exploration, by its folder below this one's."""
@@ -202,29 +210,45 @@ class Certifier:
                 continue
             directory = self.directory / folder
             (directory / "events").mkdir(parents=True)
-            explorer = Explorer(
-                replace(plan, guarantees=_given(plan.guarantees, self.asked.twin, contract)),
-                Choice(
-                    targets=self.asked.profile.targets,
-                    lanes=self.asked.lanes,
-                    budget_seconds=self.asked.profile.budget_seconds,
-                    contract_file=self.asked.contract_file,
-                ),
-                directory=directory,
-                session=self.session,
-                server=self.server,
-                cwd=self.cwd,
-                listener=lambda result, task=task.name: self.listener.crash(task, result),  # type: ignore[misc]
-            )
-            found = explorer.carry_out(began=began)
+            plan = replace(plan, guarantees=_given(plan.guarantees, self.asked.twin, contract))
+            found = self._explore_one(plan, directory, began=began)
+            if found is None:
+                continue
             finish_exploration(directory, found)
-            self.harness_failures += explorer.harness_failures
             if lost := [point.name for point in found.of_the_broker if point.outcome == "violated"]:
                 because = (
                     f"the broker has handed the message out and nobody has booked it, so it is lost ({found.task})"
                 )
                 self.left_out.append(NotCovered(name=", ".join(lost), because=because))
             yield folder, found
+
+    def _explore_one(self, plan: Plan, directory: Path, *, began: datetime) -> Exploration | None:
+        """None where the subject did not let itself be explored, which is noted as unknown."""
+        task = plan.workload[0].task
+        choice = Choice(
+            targets=self.asked.profile.targets,
+            lanes=self.asked.lanes,
+            budget_seconds=self.asked.profile.budget_seconds,
+            contract_file=self.asked.contract_file,
+        )
+        # A session of its own: an exploration that fails ends every process of the one that it is in.
+        with open_session(in_memory=True) as session:
+            explorer = Explorer(
+                plan,
+                choice,
+                directory=directory,
+                session=session,
+                server=self.server,
+                cwd=self.cwd,
+                listener=lambda result: self.listener.crash(task, result),
+            )
+            try:
+                found = explorer.carry_out(began=began)
+            except SubjectError as error:
+                self.unexplored[task] = str(error)
+                return None
+        self.harness_failures += explorer.harness_failures
+        return found
 
     # --- what is said ---
 
@@ -241,7 +265,9 @@ class Certifier:
         facts = self.audit.facts.tasks if self.audit is not None else ()
         where = where_of({task.name: f"{task.file}:{task.line}" for task in facts if task.file}, explorations.values())
         findings = findings_of(self.audit, plans, result, explorations, where)
+        findings += tuple(unexplored(task, because, where) for task, because in self.unexplored.items())
         outcomes = [result.outcome, *(found.outcome for found in explorations.values())]
+        outcomes += ["unknown"] * len(self.unexplored)
         if self.audit is not None:
             outcomes.append(self.audit.outcome)
         by_task = {found.task: found for found in explorations.values()}

@@ -28,7 +28,7 @@ class Where(Struct, frozen=True):
     effects: Mapping[str, str]
 
     def of(self, guarantee: str, task: str) -> str:
-        line = self.effects.get(task, "") if guarantee in {"effects-once", "same-outcome"} else ""
+        line = self.effects.get(task, "") if guarantee == "effects-once" else ""
         return line or self.tasks.get(task, "")
 
 
@@ -57,8 +57,14 @@ def findings_of(
         key = (finding.status, finding.name, finding.task)
         known = merged.get(key)
         merged[key] = finding if known is None else _together(known, finding)
-    every = [*merged.values(), *_of_audit(audit)]
+    every = [*map(_at_its_window, merged.values()), *_of_audit(audit)]
     return tuple(sorted(every, key=lambda each: (_WORST_FIRST.index(each.status), each.part != "run")))
+
+
+def _at_its_window(finding: Finding) -> Finding:
+    """The line of the first window that has one says more than where the task begins."""
+    line = next((window.where for window in finding.windows if window.where), "")
+    return replace(finding, where=line) if line and finding.name != "effects-once" else finding
 
 
 def _together(known: Finding, more: Finding) -> Finding:
@@ -78,7 +84,8 @@ def _of_audit(audit: Audit | None) -> Iterator[Finding]:
                 name=each.rule,
                 task=each.about.removeprefix("task ") if each.about.startswith("task ") else "",
                 where=f"{each.file}:{each.line}",
-                because=f"{each.what}: {each.hurts}",
+                because=each.what,
+                hurts=each.hurts,
                 windows=(),
                 fix=each.fix,
                 failure_modes=each.failure_modes,
@@ -92,9 +99,12 @@ def _of_scenarios(plans: Plans, result: Result, where: Where) -> Iterator[Findin
     task_of = {job.job: job.task for plan in plans.plans for job in plan.workload}
     for scenario in result.scenarios:
         for guarantee in _telling(scenario.guarantees):
+            window = _scenario_window(scenario, guarantee)
+            # A sentence about rows names no job; the steps name those that were hurt.
             named = [task_of[job] for job in _JOB.findall(guarantee.because) if job in task_of]
-            for task in dict.fromkeys(named or [""]):
-                yield _finding(guarantee, task, where, (_scenario_window(scenario, guarantee),), scenario.covers)
+            hurt = [task_of[job] for job in _JOB.findall(window.told) if job in task_of]
+            for task in dict.fromkeys(named or hurt or [""]):
+                yield _finding(guarantee, task, where, (window,), scenario.covers)
 
 
 def _scenario_window(scenario: ScenarioResult, guarantee: GuaranteeResult) -> Window:
@@ -148,6 +158,12 @@ def _of_crashes(folder: str, found: Exploration, where: Where) -> Iterator[Findi
             yield _finding(guarantee, found.task, where, (window,), (), fix=fix)
 
 
+def unexplored(task: str, because: str, where: Where) -> Finding:
+    """That no crash point of a task could be tried."""
+    told = GuaranteeResult(guarantee="crash-survived", status="unknown", because=because, witnesses=())
+    return _finding(told, task, where, (), ())
+
+
 def _crash_window(folder: str, point: PointResult, where: str) -> Window:
     often = f" ({point.failed} of {point.tried} on fresh workers)" if point.tried else ""
     return Window(
@@ -178,6 +194,7 @@ def _finding(
         task=task,
         where=where.of(guarantee.guarantee, task),
         because=guarantee.because,
+        hurts="",
         windows=windows,
         fix=fix,
         failure_modes=failure_modes,

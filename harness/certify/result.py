@@ -39,6 +39,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     * `name`: the rule, or the guarantee
     * `task`: empty where it is about the application
     * `where`: file and line
+    * `hurts`: what comes of it, where that does not go without saying
     """
 
     part: Part
@@ -47,6 +48,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     task: str
     where: str
     because: str
+    hurts: str
     windows: tuple[Window, ...]
     fix: str
     failure_modes: tuple[str, ...]

@@ -23,6 +23,7 @@ from harness.report.visible import HEADLINE_NAME_LENGTH_MAX, NAME_LENGTH_MAX, SE
 from harness.result import Outcome, ScenarioResult
 
 WINDOWS_SHOWN = 4
+PLACES_SHOWN = 6
 _MEANING: dict[ExitCode, str] = {
     ExitCode.HELD: "nothing was found wrong",
     ExitCode.VIOLATED: "there are findings",
@@ -72,9 +73,20 @@ def left_out_of(found: Certification) -> dict[str, list[str]]:
     return groups
 
 
-def _title(finding: Finding) -> str:
-    about = finding.task or "the application"
-    return f"{finding.name} {_WORD[finding.status]}: {about}"
+def grouped(found: Certification) -> list[list[Finding]]:
+    """The findings in their order; those of the audit's that are of one rule are told together."""
+    groups: dict[object, list[Finding]] = {}
+    for number, finding in enumerate(found.findings):
+        key = (finding.name, finding.status) if finding.part == "audit" else number
+        groups.setdefault(key, []).append(finding)
+    return list(groups.values())
+
+
+def _title(alike: list[Finding]) -> str:
+    first = alike[0]
+    names = list(dict.fromkeys(each.task for each in alike if each.task))
+    about = f"{len(names)} tasks" if len(names) > 1 else "".join(names) or "the application"
+    return f"{first.name} {_WORD[first.status]}: {about}"
 
 
 # --- terminal ---
@@ -124,8 +136,8 @@ def progress(contract: Contract, profile: str, *, seed: int, quiet: bool) -> Ite
 
 def show(found: Certification, *, directory: Path, code: ExitCode) -> None:
     out = console()
-    for finding in found.findings:
-        _explain(out, finding)
+    for alike in grouped(found):
+        _explain(out, alike)
     out.print()
     for line in tasks_of(found):
         out.print(Text(visible(line)), soft_wrap=True)
@@ -140,12 +152,18 @@ def show(found: Certification, *, directory: Path, code: ExitCode) -> None:
     out.print(Text(f"exit code {int(code)}: {_MEANING[code]} ({found.seconds:.1f} s)"))
 
 
-def _explain(out: Console, finding: Finding) -> None:
+def _explain(out: Console, alike: list[Finding]) -> None:
+    finding = alike[0]
     ids = f" ({', '.join(finding.failure_modes)})" if finding.failure_modes else ""
-    out.print(Text(f"\n{visible(_title(finding))}", style=STYLE[finding.status]).append(ids))
-    if finding.where:
-        out.print(Text(f"  line: {visible(finding.where)}"), soft_wrap=True)
-    out.print(Text(f"  what: {visible(finding.because)}"), soft_wrap=True)
+    out.print(Text(f"\n{visible(_title(alike))}", style=STYLE[finding.status]).append(ids))
+    for each in alike[:PLACES_SHOWN]:
+        if each.where:
+            out.print(Text(f"  line: {visible(each.where)}"), soft_wrap=True)
+        out.print(Text(f"  what: {visible(each.because)}"), soft_wrap=True)
+    if len(alike) > PLACES_SHOWN:
+        out.print(Text(f"  and {len(alike) - PLACES_SHOWN} more in the report"))
+    if finding.hurts:
+        out.print(Text(f"  why: {visible(finding.hurts)}", style="dim"), soft_wrap=True)
     for window in finding.windows[:WINDOWS_SHOWN]:
         at = f", at {visible(window.where)}" if window.where else ""
         out.print(Text(f"  window: {window.kind} {visible(window.name)}{at}"), soft_wrap=True)
@@ -173,8 +191,8 @@ def markdown(found: Certification) -> str:
         *(f"* {sentence(line)}" for line in tasks_of(found)),
         "",
     ]
-    for finding in found.findings:
-        lines += _section(finding)
+    for alike in grouped(found):
+        lines += _section(alike)
     if found.accepted:
         lines += ["## Accepted", "", *(f"* {sentence(each)}" for each in found.accepted), ""]
     lines += ["## What was covered", "", *(f"* {sentence(line)}" for line in covered(found)), ""]
@@ -188,9 +206,13 @@ def markdown(found: Certification) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(finding: Finding) -> list[str]:
-    lines = [f"## {escaped(_title(finding))}", "", sentence(finding.because), ""]
-    lines += [f"* Line: {escaped(finding.where)}"] if finding.where else []
+def _section(alike: list[Finding]) -> list[str]:
+    finding = alike[0]
+    lines = [f"## {escaped(_title(alike))}", ""]
+    for each in alike:
+        at = f" Line: {escaped(each.where)}." if each.where else ""
+        lines.append(f"* {sentence(each.because)}.{at}")
+    lines += [f"* Why: {sentence(finding.hurts)}"] if finding.hurts else []
     for window in finding.windows:
         at = f", at {escaped(window.where)}" if window.where else ""
         lines.append(f"* Window: {window.kind} {escaped(window.name)}{at}. {sentence(window.told)}")
@@ -213,7 +235,7 @@ def html(found: Certification) -> str:
             found=found,
             headline=headline(found),
             tasks=tasks_of(found),
-            titled=[(_title(finding), finding) for finding in found.findings],
+            titled=[(_title(alike), alike[0], alike) for alike in grouped(found)],
             covered=covered(found),
             left_out=left_out_of(found),
             failure_modes=FAILURE_MODES,
