@@ -369,3 +369,28 @@ def test_what_the_fault_free_run_itself_repeated_is_due_once_where_repeating_is_
 
     assert status(told("page", "POST /pages")) is HELD
     assert status(told("mail", "POST /mails")) is VIOLATED
+
+
+def unseen(*, state: bool) -> History:
+    """A job that ran, of a task that has no effect at the ledger."""
+    silent = msgspec.structs.replace(CONTRACT.tasks[0], effects=(), identity="", learnt=("effects",))
+    contract = msgspec.structs.replace(CONTRACT, tasks=(silent,), state=CONTRACT.state if state else ())
+    return history(
+        EnqueueCalled(job="job-1", task="mail", identity="x"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        QueueDrained(),
+        RunEnded(),
+        contract=contract,
+    )
+
+
+def test_a_job_without_an_effect_to_be_seen_is_never_silently_held() -> None:
+    answer, because, _ = NothingLost().check(unseen(state=False))
+    assert answer is Status.UNKNOWN
+    assert "name the databases that it writes to" in because
+
+
+def test_a_job_whose_rows_are_compared_is_said_to_be_judged_by_these_alone() -> None:
+    answer, because, _ = NothingLost().check(unseen(state=True))
+    assert answer is Status.HELD
+    assert "judged by rows alone" in because
