@@ -17,7 +17,7 @@ from harness import __version__
 from harness.bad_input import BadInputError
 from harness.boundaries.rules import Side
 from harness.cli_audit import audit_command
-from harness.cli_certify import certify_command, init_command
+from harness.cli_certify import certify_command, init_command, verify_command
 from harness.cli_input import compiled, completed, empty_directory, python_option, reference_contract
 from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber
 from harness.contract import PlantedBug
@@ -50,6 +50,7 @@ def cli() -> None:
 cli.add_command(audit_command)
 cli.add_command(init_command)
 cli.add_command(certify_command)
+cli.add_command(verify_command)
 
 
 _format = click.option(

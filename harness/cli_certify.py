@@ -3,19 +3,32 @@
 import os
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.bad_input import BadInputError
-from harness.cli_input import IMPORT_SECONDS_MAX, compiled, empty_directory, python_option, with_python
+from harness.cli_input import (
+    IMPORT_SECONDS_MAX,
+    compiled,
+    empty_directory,
+    python_option,
+    reference_contract,
+    with_python,
+)
 from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber
 from harness.exit_codes import ExitCode, exit_code
 
 if TYPE_CHECKING:  # what is only needed for the types would be felt at every other command
     from harness.audit.finding import Accepted
+    from harness.certificate.statement import Control
+    from harness.certify.certify import Asked
+    from harness.certify.result import Certification
+    from harness.services.broker import BrokerServer
+    from harness.session import Session
 
 CONTRACT_FILE = "jobproof_contract.py"
+DAYS_MAX = 3660
 _seconds = click.option(
     "--timeout",
     "seconds",
@@ -90,6 +103,16 @@ def init_command(app: str, python: str, out: Path, seconds: float) -> int:
     help="For the output.",
 )
 @_seconds
+@click.option(
+    "--certificate", type=click.Path(path_type=Path), metavar="FILE", help="Write a signed certificate, or say why not."
+)
+@click.option("--accept", multiple=True, metavar="NAME", help="A finding that the certificate is given in spite of.")
+@click.option(
+    "--signing-key", "key_file", type=click.Path(path_type=Path), metavar="FILE", help="Default: one of your own, made."
+)
+@click.option(
+    "--days", type=WholeNumber(1, DAYS_MAX), default=30, show_default=True, help="Until the certificate expires."
+)
 def certify_command(
     contract_file: Path,
     profile_name: str,
@@ -100,6 +123,10 @@ def certify_command(
     baseline: Path | None,
     format_: str,
     seconds: float,
+    certificate: Path | None,
+    accept: tuple[str, ...],
+    key_file: Path | None,
+    days: int,
 ) -> int:
     """Judge a team's own tasks, unchanged: audit, scenarios that apply, crash points of each task, one verdict.
 
@@ -117,6 +144,8 @@ def certify_command(
 
     if _told_what_is_left(contract_file):
         return ExitCode.BAD_INPUT
+    if certificate is None and accept:
+        raise BadInputError("--accept goes with --certificate; --baseline accepts findings of the audit")
     contract = with_python(compiled(contract_file), python)
     asked = Asked(
         contract_file=str(contract_file),
@@ -146,6 +175,11 @@ def certify_command(
             listener=listener,
         )
         found = certifier.carry_out()
+        if certificate is not None:
+            listener.began("planted-bug controls")
+        controls = (
+            _controls(asked, directory=directory, session=session, server=server) if certificate is not None else ()
+        )
     write(directory, found)
     code = exit_code(found.outcome, harness_failed=bool(certifier.harness_failures))
     if format_ == "json":
@@ -154,6 +188,20 @@ def certify_command(
         report.show(found, directory=directory, code=code)
     for failure in certifier.harness_failures:
         click.echo(f"jobproof: the harness failed in {failure}", err=True)
+    if certificate is not None:
+        issued = _issued(
+            certificate,
+            found,
+            directory=directory,
+            contract_file=contract_file,
+            python=contract.python,
+            controls=controls,
+            accepted=accept,
+            key_file=key_file,
+            days=days,
+        )
+        # A finding that was accepted by name does not stand against the certificate that names it.
+        code = ExitCode.HELD if issued and not certifier.harness_failures else code
     # Lanes of an exploration that the subject broke off may still wait for what will never come.
     return cli_explore.leave(code) if certifier.unexplored else code
 
@@ -167,6 +215,69 @@ def _told_what_is_left(contract_file: Path) -> bool:
     for each in todos:
         click.echo(f"jobproof: error: {contract_file}:{each.line}: still to be said: {visible(each.what)}", err=True)
     return bool(todos)
+
+
+def _controls(asked: "Asked", *, directory: Path, session: "Session", server: "BrokerServer") -> "tuple[Control, ...]":
+    from harness.certify.controls import run_controls
+
+    path = reference_contract()
+    return run_controls(
+        compiled(path),
+        path,
+        seed=asked.seed,
+        lanes=asked.lanes,
+        directory=directory,
+        session=session,
+        server=server,
+        twin=asked.twin,
+        catalogue=asked.catalogue,
+    )
+
+
+def _issued(certificate: Path, found: "Certification", *, key_file: Path | None, **words: Any) -> bool:
+    """Whether a certificate was written; that it was, or why not, is said."""
+    from harness.certificate.issue import issue
+    from harness.certificate.keys import KeyFileError, default_path
+    from harness.report.visible import visible
+
+    try:
+        refused = issue(certificate, found, key_file=key_file or default_path(), **words)
+    except KeyFileError as error:
+        raise BadInputError(str(error)) from error
+    except OSError as error:
+        raise BadInputError(f"--certificate {certificate}: it cannot be written ({error.strerror})") from error
+    if refused:
+        click.echo(f"no certificate: {'; '.join(visible(each) for each in refused)}", err=True)
+        return False
+    click.echo(f"certificate: {certificate}", err=True)
+    return True
+
+
+@click.command("verify")
+@click.argument("certificate", type=click.Path(path_type=Path), metavar="CERTIFICATE")
+@click.option("--key", "key_file", type=click.Path(path_type=Path), metavar="FILE", help="The public key to trust.")
+def verify_command(certificate: Path, key_file: Path | None) -> int:
+    """Is the certificate genuine, and does it still speak of the code in this folder?
+
+    tampered: not what was signed; stale: of other code, or expired; intact: as it was signed; with --key genuine.
+    """
+    from harness.certificate.keys import KeyFileError, public_key
+    from harness.certificate.verify import verify
+    from harness.codec import UnreadableError
+    from harness.report.visible import visible
+
+    try:
+        checked = verify(certificate, key=public_key(key_file) if key_file is not None else None)
+    except (UnreadableError, KeyFileError) as error:
+        raise BadInputError(visible(str(error))) from error
+    click.echo(f"{checked.state}: {'; '.join(visible(each) for each in checked.because)}")
+    if checked.certified is not None:
+        own = checked.certified
+        click.echo(f"  profile {visible(own.profile)}, issued {visible(own.issued)}, expires {visible(own.expires)}")
+        for each in own.accepted:
+            click.echo(f"  accepted: {visible(each.name)} {each.status}: {visible(each.because)}")
+        click.echo(f"  not covered: {' '.join(visible(each) for each in own.not_covered)}")
+    return ExitCode.HELD if checked.state in {"genuine", "intact"} else ExitCode.VIOLATED
 
 
 def _accepted(baseline: Path | None) -> "dict[str, Accepted]":
