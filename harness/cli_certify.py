@@ -52,7 +52,7 @@ def init_command(app: str, python: str, out: Path, seconds: float) -> int:
     from harness.audit.code import Code
     from harness.audit.survey import survey
     from harness.certify.initial import contract_text
-    from harness.certify.todo import todos_in
+    from harness.contract_lines import todos_in
     from harness.report.summary import counted
     from harness.report.visible import visible
     from harness.runtimes.subject import found_python
@@ -138,6 +138,7 @@ def certify_command(
     from harness.certify.files import write
     from harness.certify.profiles import PROFILES
     from harness.contract_file import working_directory
+    from harness.contract_lines import located
     from harness.report import certification as report
     from harness.session import open_session
     from scenarios import CATALOGUE, FAULT_FREE
@@ -174,7 +175,8 @@ def certify_command(
             cwd=working_directory(contract_file),
             listener=listener,
         )
-        found = certifier.carry_out()
+        with located(contract_file, contract):
+            found = certifier.carry_out()
         if certificate is not None:
             listener.began("planted-bug controls")
         controls = (
@@ -208,7 +210,7 @@ def certify_command(
 
 def _told_what_is_left(contract_file: Path) -> bool:
     """Whether anything is left to say, and that it was said, a line for each."""
-    from harness.certify.todo import todos_in
+    from harness.contract_lines import todos_in
     from harness.report.visible import visible
 
     todos = todos_in(contract_file)

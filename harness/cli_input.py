@@ -28,6 +28,7 @@ def completed(path: Path, python: str) -> Contract:
     contract = with_python(compiled(path), python)
     if contract.is_told:
         return contract
+    from harness.contract_lines import located
     from harness.learning.command import learnt
     from harness.report.visible import visible
     from harness.services.broker import NoBrokerError
@@ -35,7 +36,8 @@ def completed(path: Path, python: str) -> Contract:
 
     click.echo("jobproof: what the contract leaves out is learnt from two fault-free runs", err=True)
     try:
-        return learnt(contract, path, import_seconds=IMPORT_SECONDS_MAX)
+        with located(path, contract):
+            return learnt(contract, path, import_seconds=IMPORT_SECONDS_MAX)
     except (SubjectError, NoBrokerError) as error:
         raise BadInputError(visible(str(error))) from error
 

@@ -43,6 +43,7 @@ def test_what_cannot_be_certified_is_told_in_one_line(jobproof: JobproofCommand,
     assert ran.code == 2, ran.out + ran.err
     (line,) = ran.err.splitlines()
     assert words in line
+    assert str(CONTRACT) in line
     assert "\x1b" not in line
 
 
