@@ -19,7 +19,7 @@ from harness.boundaries.rules import Side
 from harness.cli_audit import audit_command
 from harness.cli_certify import certify_command, init_command, verify_command
 from harness.cli_input import compiled, completed, empty_directory, python_option, reference_contract
-from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber
+from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option
 from harness.contract import PlantedBug
 from harness.exit_codes import ExitCode, exit_code
 from harness.system import Target
@@ -53,16 +53,6 @@ cli.add_command(certify_command)
 cli.add_command(verify_command)
 
 
-_format = click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For the output.",
-)
-
-
 @cli.command("run")
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO ...]")
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Default: the reference worker's.")
@@ -78,7 +68,7 @@ _format = click.option(
 @click.option("--bug", default="", metavar="NAME", help="Plant a known bug and run the scenarios that must find it.")
 @click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
-@_format
+@format_option
 @click.option(
     "--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores."
 )
@@ -193,7 +183,7 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 )
 @click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
-@_format
+@format_option
 def explore_command(
     contract_file: Path | None,
     python: str,
@@ -274,7 +264,7 @@ def explore_command(
 @cli.command("replay")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
-@_format
+@format_option
 @click.option(
     "--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores."
 )
@@ -289,7 +279,7 @@ def replay_command(directory: Path, out: Path | None, format_: str, lanes: int |
 
 @cli.command("check")
 @click.argument("directory", type=click.Path(path_type=Path))
-@_format
+@format_option
 def check_command(directory: Path, format_: str) -> int:
     """Judge the history recorded in DIRECTORY again, with today's checkers. Writes nothing."""
     from harness.campaign import result_of
@@ -351,7 +341,7 @@ def list_command(what: str, contract_file: Path | None, format_: str) -> int:
 
 
 @cli.command("doctor")
-@_format
+@format_option
 def doctor_command(format_: str) -> int:
     """What is on this machine, what is missing, and how to get it."""
     from harness.doctor import examine

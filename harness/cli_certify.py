@@ -16,7 +16,7 @@ from harness.cli_input import (
     reference_contract,
     with_python,
 )
-from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber
+from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option
 from harness.exit_codes import ExitCode, exit_code
 
 if TYPE_CHECKING:  # what is only needed for the types would be felt at every other command
@@ -94,14 +94,7 @@ def init_command(app: str, python: str, out: Path, seconds: float) -> int:
 @click.option("--lanes", type=WholeNumber(1, LANES_MAX), default=None, help="In parallel. Default: the cores.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Accepted findings of the audit.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For the output.",
-)
+@format_option
 @_seconds
 @click.option(
     "--certificate", type=click.Path(path_type=Path), metavar="FILE", help="Write a signed certificate, or say why not."
@@ -220,17 +213,14 @@ def _told_what_is_left(contract_file: Path) -> bool:
 
 
 def _controls(asked: "Asked", *, directory: Path, session: "Session", server: "BrokerServer") -> "tuple[Control, ...]":
-    from harness.certify.controls import run_controls
+    from harness.certify.controls import campaigns, run_controls
 
     path = reference_contract()
     return run_controls(
         compiled(path),
-        path,
         seed=asked.seed,
-        lanes=asked.lanes,
         directory=directory,
-        session=session,
-        server=server,
+        carry_out=campaigns(contract_file=path, lanes=asked.lanes, session=session, server=server),
         twin=asked.twin,
         catalogue=asked.catalogue,
     )

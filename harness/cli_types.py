@@ -40,3 +40,13 @@ class WholeNumber(click.ParamType[int]):
         if not self.low <= number <= self.high:
             self.fail(f"{number} is not between {self.low} and {self.high}", param, ctx)
         return number
+
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For the output.",
+)

@@ -31,7 +31,8 @@ from harness.explore.exploration import Choice, Explorer
 from harness.explore.files import finish as finish_exploration
 from harness.explore.result import Exploration, PointResult
 from harness.explore.stage import plan_of
-from harness.learning.command import learn, surroundings
+from harness.learning.command import surroundings
+from harness.learning.complete import complete
 from harness.plan import NotCovered, Plan, Plans
 from harness.result import Outcome, Result, ScenarioResult, worst_outcome
 from harness.runtimes.home import LaneHome, open_homes
@@ -132,7 +133,7 @@ class Certifier:
 
     def _learn(self, homes: tuple[LaneHome, ...]) -> Contract:
         self.listener.began("fault-free runs")
-        learnt = learn(
+        learnt = complete(
             self.contract,
             self._facts,
             session=self.session,

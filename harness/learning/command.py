@@ -1,19 +1,16 @@
 """How commands have learnt what a contract leaves out."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.audit.facts import Facts
 from harness.audit.survey import survey
 from harness.contract import Contract, fill
 from harness.contract_file import working_directory
-from harness.learning.complete import NAMES, Completed, complete
+from harness.learning.complete import NAMES, complete
 from harness.runtimes.home import LaneHome, open_homes
 from harness.runtimes.subject import subject_python
-from harness.services.broker import BrokerServer, resolve
-from harness.session import Session, open_session
-
-LEARNING = "learning"
+from harness.services.broker import resolve
+from harness.session import open_session
 
 
 def learnt(contract: Contract, path: Path, *, import_seconds: float) -> Contract:
@@ -30,31 +27,10 @@ def learnt(contract: Contract, path: Path, *, import_seconds: float) -> Contract
             environment = surroundings(contract, homes[0])
             return survey(contract.app, python=python, cwd=cwd, seconds=import_seconds, environment=environment)
 
-        found = learn(
+        found = complete(
             contract, facts, session=session, server=server, directory=session.directory, cwd=cwd, homes=homes
         )
         return found.contract
-
-
-def learn(
-    contract: Contract,
-    facts: Callable[[], Facts],
-    *,
-    session: Session,
-    server: BrokerServer,
-    directory: Path,
-    cwd: Path,
-    homes: tuple[LaneHome, ...],
-) -> Completed:
-    """What the contract leaves out, learnt; the records of the fault-free runs stand in `directory`/learning.
-
-    :raises SubjectError: as `complete`
-    """
-    if contract.is_told:
-        return Completed(contract=contract)
-    own = directory / LEARNING
-    (own / "events").mkdir(parents=True)
-    return complete(contract, facts, session=session, server=server, directory=own, cwd=cwd, homes=homes)
 
 
 def surroundings(contract: Contract, home: LaneHome) -> dict[str, str]:

@@ -23,6 +23,7 @@ from harness.system import SubjectError
 # is waited before a run is given up, and is held against nobody.
 WAIT_SECONDS_MIN, WAIT_SECONDS_MAX = 15.0, 60.0
 _LONGER = 5.0
+LEARNING = "learning"
 NAMES = ("rehearsal", "rehearsal-backwards")
 
 
@@ -45,7 +46,7 @@ def complete(
 ) -> Completed:
     """What nobody has told is taken from the settings, and learnt from two fault-free runs, at once on two lanes.
 
-    `directory` has a folder `events`. One that tells everything is left as it is.
+    The records of these runs are kept in `directory`/learning. One that tells everything is left as it is.
 
     :raises SubjectError: the application lacks a task, or a job fails without any fault
     """
@@ -55,6 +56,9 @@ def complete(
     if all(task.effects for task in contract.tasks) and not contract.databases:
         return Completed(contract=_with_waits(contract, 0.0))
 
+    own = directory / LEARNING
+    (own / "events").mkdir(parents=True)
+
     def one(number: int) -> Rehearsal:
         return rehearse(
             contract,
@@ -62,7 +66,7 @@ def complete(
             backwards=bool(number),
             session=session,
             server=server,
-            directory=directory,
+            directory=own,
             cwd=cwd,
             home=homes[number % len(homes)],
         )
