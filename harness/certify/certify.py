@@ -18,7 +18,7 @@ from harness import __version__
 from harness.audit.facts import Facts
 from harness.audit.finding import Accepted, Audit, Rule
 from harness.audit.make import make_audit
-from harness.campaign import Campaign, finish
+from harness.campaign import Campaign, finish, python_words
 from harness.certify.coverage import coverage_of
 from harness.certify.findings import CRASH_POINTS, SCENARIOS, Where, findings_of, unexplored, where_of
 from harness.certify.profiles import Profile
@@ -299,9 +299,7 @@ class Certifier:
 
     def _command(self) -> str:
         words = ["jobproof", "certify", self.asked.contract_file, "--profile", self.asked.profile.name]
-        if self.contract.python:
-            words += ["--python", self.contract.python]
-        return shlex.join([*words, "--seed", str(self.asked.seed)])
+        return shlex.join([*words, *python_words(self.contract), "--seed", str(self.asked.seed)])
 
 
 def _given(guarantees: tuple[str, ...], twin: Scenario, contract: Contract) -> tuple[str, ...]:
