@@ -21,7 +21,7 @@ from harness.audit.make import make_audit
 from harness.campaign import Campaign, finish, python_words
 from harness.certify.coverage import coverage_of
 from harness.certify.findings import CRASH_POINTS, SCENARIOS, Where, findings_of, unexplored, where_of
-from harness.certify.profiles import Profile
+from harness.certify.profiles import CELERY, Profile
 from harness.certify.result import SCHEMA_VERSION, Certification, Finding, TaskResult
 from harness.codec import pretty
 from harness.contract import Contract
@@ -44,7 +44,6 @@ from harness.session import Session, open_session
 from harness.store import read_history
 from harness.system import SubjectError
 
-AUDITED_SYSTEM = "celery"
 _UNPLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -102,7 +101,7 @@ class Certifier:
         """:raises SubjectError: the subject cannot be used, or does not do its jobs even without a fault"""
         began, start = datetime.now(UTC), time.monotonic()
         with open_homes(self.session, self.asked.lanes) as homes:
-            if self.contract.system == AUDITED_SYSTEM:
+            if self.contract.system == CELERY:
                 self._make_audit(homes[0])
             told = self._learn(homes)
             plans = self._plans(told)
@@ -125,6 +124,9 @@ class Certifier:
             environment=surroundings(self.contract, home),
         )
         (self.directory / "audit.json").write_bytes(pretty(self.audit))
+
+    def _pool(self) -> str:
+        return str(self.audit.facts.settings.get("worker_pool") or "") if self.audit is not None else ""
 
     def _facts(self) -> Facts:
         if self.audit is None:
@@ -227,7 +229,7 @@ class Certifier:
         """None where the subject did not let itself be explored, which is noted as unknown."""
         task = plan.workload[0].task
         choice = Choice(
-            targets=self.asked.profile.targets,
+            targets=self.asked.profile.targets_of(plan.contract, self._pool()),
             lanes=self.asked.lanes,
             budget_seconds=self.asked.profile.budget_seconds,
             contract_file=self.asked.contract_file,

@@ -2,8 +2,12 @@
 
 from msgspec import Struct
 
+from harness.contract import Contract
 from harness.scenario import CORE, FULL, Scenario
 from harness.system import Target
+
+CELERY = "celery"
+CHILDLESS = ("solo", "threads", "gevent", "eventlet")
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -18,6 +22,14 @@ class Profile(Struct, frozen=True, kw_only=True):
         if self.only:
             return tuple(each for each in catalogue if each.name in self.only)
         return tuple(each for each in catalogue if self.name in (each.profile, FULL))
+
+    def targets_of(self, contract: Contract, pool: str) -> tuple[Target, ...]:
+        """Who is killed: where no children run the jobs, the main process in their place. `pool`: the application's."""
+        words = [word for worker in contract.workers for word in worker.arguments]
+        has_children = contract.system == CELERY and not any(
+            each in word for word in (*words, pool) for each in CHILDLESS
+        )
+        return self.targets if has_children or Target.MAIN in self.targets else (Target.MAIN,)
 
 
 QUICK = Profile(

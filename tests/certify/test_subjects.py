@@ -97,3 +97,15 @@ def test_a_scenario_is_repeated_with_the_command_that_a_finding_names(
     ran = jobproof("run", "delivered-twice-at-once", *words, out=True)
     assert ran.code == 1, ran.out + ran.err
     assert ran.violated() == {("effects-once", "delivered-twice-at-once")}
+
+
+@pytest.mark.parametrize(("worker", "code"), [("reliable", 0), ("naive", 1)])
+def test_workers_of_another_job_system_are_certified_without_an_audit(
+    jobproof: JobproofCommand, worker: str, code: int
+) -> None:
+    contract = SUBJECTS / "shell_worker" / f"{worker}_contract.py"
+    ran = jobproof("certify", str(contract), "--profile", "quick", "--seed", "7", out=True)
+    assert ran.code == code, ran.out + ran.err
+    found = certification(ran)
+    assert found["tasks"][0]["tried"] > 0
+    assert found["coverage"]["audited"] == []
