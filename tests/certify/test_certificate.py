@@ -32,7 +32,8 @@ def test_what_passes_is_certified_and_is_stale_once_its_code_has_changed(
     assert (genuine.code, genuine.out.partition(":")[0]) == (0, "genuine")
     assert "F110" in genuine.out
 
-    (folder / "billing" / "tasks.py").open("a").write("# changed\n")
+    source = folder / "billing" / "tasks.py"
+    source.write_text(source.read_text() + "# changed\n")
     stale = jobproof("verify", "certificate.json", "--key", key, cwd=folder)
     assert stale.code == 1
     assert "stale: the source tree has changed" in stale.out
