@@ -69,6 +69,9 @@ def learn_effects(jobs: Sequence[PlannedJob], first: Requests, second: Requests)
             doubts.append(f"{pattern} cannot be told apart: {', '.join(sent)} send the same, or never the same twice")
             continue
         volatile = _volatile(sent)
+        if volatile:
+            what = "its body" if "" in volatile else ", ".join(volatile)
+            doubts.append(f"{pattern} is compared without {what}, which differs from run to run")
         for task, effects in rules.items():
             own = {job.job: job.identity for job in jobs if job.task == task and job.job in sent}
             values = {
