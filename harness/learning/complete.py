@@ -71,8 +71,15 @@ def complete(
             home=homes[number % len(homes)],
         )
 
-    with ThreadPoolExecutor(min(len(homes), len(NAMES)), thread_name_prefix="lane") as pool:
+    pool = ThreadPoolExecutor(min(len(homes), len(NAMES)), thread_name_prefix="lane")
+    try:
         first, second = pool.map(one, range(len(NAMES)))
+    except BaseException:
+        # Ctrl-C, or a subject that does not do its jobs: nobody should have to wait for the other lane.
+        pool.shutdown(wait=False, cancel_futures=True)
+        session.close()
+        raise
+    pool.shutdown()
     return _learnt(contract, first, second)
 
 
