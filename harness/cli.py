@@ -270,7 +270,7 @@ def explore_command(
 )
 def replay_command(directory: Path, out: Path | None, format_: str, lanes: int | None) -> int:
     """Run the plan recorded in DIRECTORY again. A seed repeats the plan, not the machine's scheduling."""
-    plans = _plans_in(directory)
+    plans = _plans_in(_recorded(directory))
     path = Path(plans.contract_file) if plans.contract_file else reference_contract()
     if not path.is_file():
         raise BadInputError(f"{path}: the contract of this plan is no longer there; run from the folder it was run in")
@@ -291,6 +291,7 @@ def check_command(directory: Path, format_: str) -> int:
         from harness.cli_explore import check as check_exploration
 
         return check_exploration(directory, format_)
+    directory = _recorded(directory)
     plans = _plans_in(directory)
     try:
         by_name = histories_in(directory, [plan.scenario for plan in plans.plans])
@@ -417,6 +418,11 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
         return exited
     click.echo(f"{message} (jobproof check {directory})", err=True)
     return leave(code)
+
+
+def _recorded(directory: Path) -> Path:
+    """Where the record of a run stands; of a certification, that of its scenarios."""
+    return directory / "scenarios" if (directory / "certify.json").is_file() else directory
 
 
 def _plans_in(directory: Path) -> Any:

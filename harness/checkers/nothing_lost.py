@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
 from harness.contract import AtLeastOnce
-from harness.events import Acknowledged, BaselineRecorded, Event, FaultLanded, JobId, NodeExited
+from harness.events import DONE, Acknowledged, BaselineRecorded, Event, FaultLanded, JobId, NodeExited
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -53,17 +53,21 @@ def _nothing_missing(history: History) -> Finding:
     unseen = [job for job in history.accepted if _is_unseen(history, job)]
     if unseen and not history.contract.state:
         return unknown(
-            f"{named(unseen)}: no effect of its task can be seen from outside, so a loss could not be seen either; "
-            f"name the databases that it writes to, or point it at the played downstream"
+            f"{named(unseen)}: no effect of it can be seen from outside, so a loss could not be seen either; name the "
+            f"databases that it writes to, or point it at the played downstream"
         )
     rest = f"; {named(unseen)} have none that the ledger sees, and are judged by rows alone" if unseen else ""
     return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effects or a dead letter{rest}")
 
 
 def _is_unseen(history: History, job: JobId) -> bool:
-    """Whether its task was seen to have no effect at the ledger in fault-free runs: what it does is in its tables."""
+    """Whether it was seen to have no effect at the ledger in fault-free runs: what it does is in its tables.
+
+    Of a job that has to be given up a dead letter is due in any case.
+    """
     task = history.task(job)
-    return task is not None and not task.effects
+    call = history.enqueued[job]
+    return task is not None and call.expected == DONE and not task.effects_of(call.identity)
 
 
 def _missing(history: History, job: JobId) -> str:
