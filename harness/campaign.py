@@ -20,6 +20,7 @@ import msgspec
 from harness import __version__
 from harness.checkers import judge
 from harness.codec import pretty
+from harness.contract import Contract
 from harness.events import RunAborted, RunBegan, SubjectDescribed
 from harness.history import History, baseline_of
 from harness.plan import Plan, Plans
@@ -206,9 +207,15 @@ def command(plans: Plans, scenario: str = "") -> str:
         words += ["--profile", plans.profile]
     if plans.contract_file:
         words += ["--contract", plans.contract_file]
+        words += python_words(plans.plans[0].contract)
     if plans.bug:
         words += ["--bug", plans.bug]
     return shlex.join([*words, *plans.runtime.words, "--seed", str(plans.seed)])
+
+
+def python_words(contract: Contract) -> list[str]:
+    """What names the subject's Python on a command line, where it was named there and not by the contract's file."""
+    return ["--python", contract.python] if Path(contract.python).is_absolute() else []
 
 
 def result_of(plans: Plans, histories: Sequence[History | None], *, began: str, seconds: float) -> Result:

@@ -3,13 +3,11 @@
 import difflib
 import os
 import random
-import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -20,14 +18,14 @@ from harness import __version__
 from harness.bad_input import BadInputError
 from harness.boundaries.rules import Side
 from harness.cli_audit import audit_command
-from harness.cli_types import Seconds
-from harness.contract import Contract, ContractError, PlantedBug
+from harness.cli_certify import certify_command, init_command, verify_command
+from harness.cli_input import compiled, completed, empty_directory, python_option, reference_contract
+from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option
+from harness.contract import PlantedBug
 from harness.exit_codes import ExitCode, exit_code
 from harness.system import Target
 
 Named = TypeVar("Named")
-SEED_MAX = 2**32 - 1
-LANES_MAX = 64
 SCHEDULES_MAX = 10_000
 _WORST_FIRST = (
     ExitCode.INTERRUPTED,
@@ -53,40 +51,15 @@ def cli() -> None:
 
 
 cli.add_command(audit_command)
-
-
-class WholeNumber(click.ParamType[int]):
-    """A whole number within bounds, refused in a sentence that names them."""
-
-    name = "number"
-
-    def __init__(self, low: int, high: int) -> None:
-        self.low = low
-        self.high = high
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value)
-        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(self.high))):
-            self.fail(f"{text!r} is not a whole number from {self.low} to {self.high}", param, ctx)
-        number = int(text)
-        if not self.low <= number <= self.high:
-            self.fail(f"{number} is not between {self.low} and {self.high}", param, ctx)
-        return number
-
-
-_format = click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For the output.",
-)
+cli.add_command(init_command)
+cli.add_command(certify_command)
+cli.add_command(verify_command)
 
 
 @cli.command("run")
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO ...]")
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Default: the reference worker's.")
+@python_option
 @click.option(
     "--runtime",
     type=click.Choice(["local", "docker"]),
@@ -114,7 +87,7 @@ _format = click.option(
 @click.option("--bug", default="", metavar="NAME", help="Plant a known bug and run the scenarios that must find it.")
 @click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
-@_format
+@format_option
 @click.option(
     "--jobs",
     "lanes",
@@ -126,6 +99,7 @@ _format = click.option(
 def run_command(
     scenarios: tuple[str, ...],
     contract_file: Path | None,
+    python: str,
     runtime: str,
     image: str,
     base_image: str,
@@ -156,7 +130,7 @@ def run_command(
     if runtime == LOCAL and chosen_runtime.images:
         raise BadInputError(f"{', '.join(chosen_runtime.images)}: images are for --runtime docker")
     path = contract_file if contract_file is not None else reference_contract()
-    contract = compiled(path)
+    contract = completed(path, python)
     planted = _find(bug, contract.planted_bugs, "bug") if bug else None
     if scenarios:
         chosen = [_find(name, (*CATALOGUE, FAULT_FREE), "scenario") for name in dict.fromkeys(scenarios)]
@@ -212,6 +186,7 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 
 @cli.command("explore")
 @click.argument("contract_file", type=click.Path(path_type=Path), required=False, metavar="[CONTRACT]")
+@python_option
 @click.option("--job", required=True, metavar="NAME", help="The task: its name, or the last part of it.")
 @click.option("--bug", default="", metavar="NAME", help="Plant a known bug first.")
 @click.option("--targets", default="child,main,group", show_default=True, callback=_one_of(Target), help="Who dies.")
@@ -246,9 +221,10 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 )
 @click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
-@_format
+@format_option
 def explore_command(
     contract_file: Path | None,
+    python: str,
     job: str,
     bug: str,
     targets: tuple[Any, ...],
@@ -276,7 +252,7 @@ def explore_command(
     if way is Way.SECCOMP and (reason := why_not_watched(way)):
         raise BadInputError(f"--interception seccomp cannot be had here: {reason}")
     path = contract_file if contract_file is not None else reference_contract()
-    contract = compiled(path)
+    contract = completed(path, python)
     if bug:
         _find(bug, contract.planted_bugs, "bug")
     names = {task.name: task.name for task in contract.tasks}
@@ -304,7 +280,7 @@ def explore_command(
 
     if schedules is not None and format_ == "json":
         raise BadInputError("--format json goes without --schedules: their result is result.json in the folder")
-    directory = _empty_directory(out)
+    directory = empty_directory(out)
     code = cli_explore.explore(plan, choice, path=path, directory=directory, format_=format_)
     if schedules is None or code not in {ExitCode.HELD, ExitCode.VIOLATED, ExitCode.UNKNOWN}:
         return code
@@ -326,13 +302,13 @@ def explore_command(
 @cli.command("replay")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
-@_format
+@format_option
 @click.option(
     "--jobs", "lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Lanes in parallel. Default: the cores."
 )
 def replay_command(directory: Path, out: Path | None, format_: str, lanes: int | None) -> int:
     """Run the plan recorded in DIRECTORY again. A seed repeats the plan, not the machine's scheduling."""
-    plans = _plans_in(directory)
+    plans = _plans_in(_recorded(directory))
     path = Path(plans.contract_file) if plans.contract_file else reference_contract()
     if not path.is_file():
         raise BadInputError(f"{path}: the contract of this plan is no longer there; run from the folder it was run in")
@@ -341,7 +317,7 @@ def replay_command(directory: Path, out: Path | None, format_: str, lanes: int |
 
 @cli.command("check")
 @click.argument("directory", type=click.Path(path_type=Path))
-@_format
+@format_option
 def check_command(directory: Path, format_: str) -> int:
     """Judge the history recorded in DIRECTORY again, with today's checkers. Writes nothing."""
     from harness.campaign import result_of
@@ -353,6 +329,7 @@ def check_command(directory: Path, format_: str) -> int:
         from harness.cli_explore import check as check_exploration
 
         return check_exploration(directory, format_)
+    directory = _recorded(directory)
     plans = _plans_in(directory)
     try:
         by_name = histories_in(directory, [plan.scenario for plan in plans.plans])
@@ -403,7 +380,7 @@ def list_command(what: str, contract_file: Path | None, format_: str) -> int:
 
 
 @cli.command("doctor")
-@_format
+@format_option
 def doctor_command(format_: str) -> int:
     """What is on this machine, what is missing, and how to get it."""
     from harness.doctor import examine
@@ -451,7 +428,7 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
 
     kind = RUNTIMES[plans.runtime.name]
     lanes = lanes if lanes is not None else kind.lanes(os.cpu_count() or 1)
-    directory = _empty_directory(out)
+    directory = empty_directory(out)
     began, start = datetime.now(UTC), time.monotonic()
     (directory / "events").mkdir()
     (directory / "plan.json").write_bytes(pretty(plans))
@@ -498,21 +475,9 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
     return leave(code)
 
 
-def _empty_directory(out: Path | None) -> Path:
-    """:raises BadInputError: it holds something, or cannot be written"""
-    if out is None:
-        stamp = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
-        out = Path("reports") / f"{stamp}-{secrets.token_hex(2)}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise BadInputError(f"--out {out}: the folder is not empty; name a new one, so that no record is lost")
-        probe = out / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise BadInputError(f"--out {out}: it cannot be written ({error.strerror})") from error
-    return out.resolve()
+def _recorded(directory: Path) -> Path:
+    """Where the record of a run stands; of a certification, that of its scenarios."""
+    return directory / "scenarios" if (directory / "certify.json").is_file() else directory
 
 
 def _plans_in(directory: Path) -> Any:
@@ -525,22 +490,6 @@ def _plans_in(directory: Path) -> Any:
         return read(directory / "plan.json", Plans)
     except UnreadableError as error:
         raise BadInputError(str(error)) from error
-
-
-def reference_contract() -> Path:
-    spec = find_spec("reference_worker.contract")
-    if spec is None or spec.origin is None:
-        raise BadInputError("the reference worker is not installed; name a contract with --contract FILE")
-    return Path(spec.origin)
-
-
-def compiled(path: Path) -> Contract:
-    from harness.contract_file import compile_contract
-
-    try:
-        return compile_contract(path)
-    except ContractError as error:
-        raise BadInputError(" ".join(str(error).split())) from error
 
 
 def _find(name: str, among: Sequence[Any], what: str) -> Any:

@@ -76,12 +76,14 @@ def audit_command(
 
 def _audited(app: str, *, python: str, seconds: float, accepted: "dict[str, Accepted]") -> "Audit":
     from harness.audit.make import make_audit
-    from harness.audit.survey import found_python
     from harness.report.visible import visible
+    from harness.runtimes.subject import found_python
     from harness.system import SubjectError
 
     try:
-        return make_audit(app, python=found_python(python), cwd=Path.cwd(), seconds=seconds, accepted=accepted)
+        return make_audit(
+            app, python=found_python(python, Path.cwd()), cwd=Path.cwd(), seconds=seconds, accepted=accepted
+        )
     except SubjectError as error:
         raise BadInputError(visible(str(error))) from error
 

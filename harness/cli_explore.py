@@ -36,7 +36,7 @@ def explore(plan: Plan, choice: Choice, *, path: Path, directory: Path, format_:
     (directory / "events").mkdir()
     began = datetime.now(UTC)
     with (
-        _told_in_one_line(),
+        told_in_one_line(),
         report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
         open_session(in_memory=True) as session,
     ):
@@ -79,7 +79,7 @@ def schedules(contract: Contract, *, path: Path, directory: Path, lanes: int, **
     server = broker_server()
     plans = plans_for(contract, directory=directory, **words)
     with (
-        _told_in_one_line(),
+        told_in_one_line(),
         terminal.progress(plans, runtime=f"{server.version} from {server.found}", lanes=lanes, quiet=False) as listener,
         open_session() as session,
     ):
@@ -101,7 +101,7 @@ def schedules(contract: Contract, *, path: Path, directory: Path, lanes: int, **
 
 
 @contextmanager
-def _told_in_one_line() -> Iterator[None]:
+def told_in_one_line() -> Iterator[None]:
     """What ends the work early: one line, once every process has ended, and the exit code."""
     try:
         yield

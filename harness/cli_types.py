@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 SECONDS_MAX = 3600
+SEED_MAX = 2**32 - 1
+LANES_MAX = 64
 
 
 class Seconds(click.ParamType[float]):
@@ -19,3 +21,32 @@ class Seconds(click.ParamType[float]):
         if not 1 <= seconds <= SECONDS_MAX:
             self.fail(f"{value!r} is not a time from 1s to {SECONDS_MAX // 60}m", param, ctx)
         return seconds
+
+
+class WholeNumber(click.ParamType[int]):
+    """A whole number within bounds, refused in a sentence that names them."""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low = low
+        self.high = high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(self.high))):
+            self.fail(f"{text!r} is not a whole number from {self.low} to {self.high}", param, ctx)
+        number = int(text)
+        if not self.low <= number <= self.high:
+            self.fail(f"{number} is not between {self.low} and {self.high}", param, ctx)
+        return number
+
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For the output.",
+)

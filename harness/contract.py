@@ -7,12 +7,13 @@ Strings that the subject receives (`environment`, table URLs) may hold these pla
 
 * `{broker_url}`: the lane's own broker
 * `{ledger_url}`: the HTTP downstream that the ledger plays, without a trailing slash
-* `{smtp_url}`: the mail server that the ledger plays, `smtp://host:port`
+* `{smtp_url}`: the mail server that the ledger plays, `smtp://host:port`; also `{smtp_host}` and `{smtp_port}`
 * `{directory}`: the lane's working directory, empty at the start of each run
 * `{lane}`: a plain name that no other lane has, for what lies outside of the directory, such as a database
 * `{python}`: the subject's own Python, for the commands of sidecars and workers
 """
 
+import json
 import re
 import string
 from typing import Any, TypeAlias
@@ -25,7 +26,11 @@ WAIT_SECONDS_LIMIT = 86_400
 # Their values never reach the record, so nothing can be recognised by them.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 RESERVED_SOURCES = frozenset({"harness", "nemesis", "broker", "ledger", "observer", "baseline", "agent"})
-PLACEHOLDERS = frozenset({"broker_url", "ledger_url", "smtp_url", "directory", "lane", "python"})
+PLACEHOLDERS = frozenset(
+    {"broker_url", "ledger_url", "smtp_url", "smtp_host", "smtp_port", "directory", "lane", "python"}
+)
+# A bound that nobody has told. It is learnt from the application's own settings and from fault-free runs.
+UNTOLD = -1
 
 
 class ContractError(ValueError):
@@ -56,7 +61,36 @@ class JsonField(Struct, frozen=True, tag="json", forbid_unknown_fields=True):
             raise ContractError(f"JsonField({self.pointer!r}): a JSON pointer starts with '/'")
 
 
-Extractor: TypeAlias = Header | JsonField
+class RequestPath(Struct, frozen=True, tag="path", forbid_unknown_fields=True):
+    """What follows the method in a request's label: the path, or of a mail `/recipient`."""
+
+
+class FormField(Struct, frozen=True, tag="form", forbid_unknown_fields=True):
+    """The value of a field of an `application/x-www-form-urlencoded` body."""
+
+    name: str
+
+
+class Content(Struct, frozen=True, tag="content", forbid_unknown_fields=True):
+    """All that was sent, as a digest: it tells requests apart that differ anywhere."""
+
+
+class Learnt(Struct, frozen=True, tag="learnt", forbid_unknown_fields=True):
+    """The identity of the job in whose fault-free runs `of` was seen to hold what it holds here."""
+
+    of: Header | JsonField | RequestPath | FormField | Content
+    jobs: dict[str, str]
+
+
+Extractor: TypeAlias = Header | JsonField | RequestPath | FormField | Content | Learnt
+
+
+def todo(what: str) -> Any:
+    """Stands where `jobproof init` could not know; whoever uses the contract is told so, with its line.
+
+    :raises ContractError: always
+    """
+    raise ContractError(f"still to be said: {what}")
 
 
 class EffectivelyOnce(Struct, frozen=True, tag="effectively_once", forbid_unknown_fields=True):
@@ -83,10 +117,13 @@ class Effect(Value, frozen=True, kw_only=True):
 
     `request` is `METHOD /path`; a trailing `*` matches any rest of the path. A mail over SMTP is `MAIL /recipient`, its
     headers are the request's. A request belongs to the job whose identity equals what `belongs_to` finds in it.
+
+    `volatile`: JSON pointers of what differs from run to run in the body, which is not compared; "" is all of it.
     """
 
     request: str
     belongs_to: Extractor
+    volatile: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         method, _, path = self.request.partition(" ")
@@ -114,8 +151,13 @@ class Poison(Value, frozen=True, kw_only=True):
 class Task(Value, frozen=True, kw_only=True):
     """One task of the subject: sample inputs, what it promises, and its bounds.
 
+    Only `name` and `inputs` have to be told. Effects that are not told are learnt from fault-free runs, and so is what
+    tells one job's from another's; bounds are taken from the application's settings. See `harness.learning`.
+
     * `identity`: a template over a job's keyword arguments that tells its effects from another's, as `"{invoice_id}"`
     * `inputs`: keyword arguments, one job of the workload each; they must have different identities
+    * `promise`: None: not told. A repeated effect is then a violation, unless it carried the same key each time:
+      whether its receiver deduplicates is not known
     * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
     * `retries_max`: how often the task itself tries again when its downstream fails; 0: not told, and the scenarios
       that go to the edge of that budget leave the task out
@@ -132,15 +174,16 @@ class Task(Value, frozen=True, kw_only=True):
       told
     * `hard_limit_seconds`: after how long the worker kills a body; 0: not told
     * `poisons`: inputs that can never be done
+    * `learnt`: names of the fields that nobody told and that were learnt; of a wait that was learnt no bound is judged
     """
 
     name: str
-    identity: str
     inputs: tuple[dict[str, Any], ...]
-    effects: tuple[Effect, ...]
-    promise: Promise
-    attempts_max: int
-    wait_seconds_max: float
+    identity: str = ""
+    effects: tuple[Effect, ...] = ()
+    promise: Promise | None = None
+    attempts_max: int = UNTOLD
+    wait_seconds_max: float = UNTOLD
     wrong_arguments: dict[str, Any] | None = None
     retries_max: int = 0
     backoffs_seconds_min: tuple[float, ...] = ()
@@ -151,19 +194,25 @@ class Task(Value, frozen=True, kw_only=True):
     outage_seconds_max: float = 0.0
     hard_limit_seconds: float = 0.0
     poisons: tuple[Poison, ...] = ()
+    learnt: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.inputs:
             raise ContractError(
                 f"Task({self.name!r}): inputs is empty; at least one set of keyword arguments is needed"
             )
-        if not self.effects:
+        if self.identity and not self.effects:
             raise ContractError(
-                f"Task({self.name!r}): effects is empty; a job without an effect cannot be judged from outside"
+                f"Task({self.name!r}): effects is empty, and identity tells effects apart; leave both out, and they "
+                f"are learnt"
             )
-        if self.attempts_max < 1:
+        if self.effects and not self.identity and "effects" not in self.learnt:
+            raise ContractError(
+                f"Task({self.name!r}): identity is empty; it tells to which job an effect belongs, as '{{order_id}}'"
+            )
+        if self.attempts_max < 1 and self.attempts_max != UNTOLD:
             raise ContractError(f"Task({self.name!r}): attempts_max is {self.attempts_max}; it must be at least 1")
-        if not 0 < self.wait_seconds_max < WAIT_SECONDS_LIMIT:
+        if not 0 < self.wait_seconds_max < WAIT_SECONDS_LIMIT and self.wait_seconds_max != UNTOLD:
             raise ContractError(
                 f"Task({self.name!r}): wait_seconds_max is {self.wait_seconds_max}; "
                 f"it must be above 0 and below {WAIT_SECONDS_LIMIT}"
@@ -178,10 +227,12 @@ class Task(Value, frozen=True, kw_only=True):
             raise ContractError(f"Task({self.name!r}): two inputs have the same identity ({', '.join(identities)})")
 
     def identity_of(self, arguments: dict[str, Any]) -> str:
-        """What tells this job's effects from another's.
+        """What tells this job's effects from another's: without a template, all of its arguments.
 
         :raises ContractError: the template names an argument that `arguments` lacks
         """
+        if not self.identity:
+            return json.dumps(arguments, sort_keys=True, default=str)
         try:
             return self.identity.format(**arguments)
         except (LookupError, AttributeError, ValueError, TypeError) as error:
@@ -189,6 +240,28 @@ class Task(Value, frozen=True, kw_only=True):
                 f"Task({self.name!r}): identity template {self.identity!r} cannot be filled from "
                 f"the input {arguments!r} ({type(error).__name__}: {error})"
             ) from error
+
+    def effects_of(self, identity: str) -> tuple[Effect, ...]:
+        """Those that the job of this identity can have: what was learnt is of the jobs that were seen to have it."""
+        return tuple(
+            each
+            for each in self.effects
+            if not isinstance(each.belongs_to, Learnt) or identity in each.belongs_to.jobs.values()
+        )
+
+    @property
+    def is_told(self) -> bool:
+        """Whether nothing of it is left to be learnt."""
+        found = {
+            "effects": bool(self.effects),
+            "attempts_max": self.attempts_max != UNTOLD,
+            "wait_seconds_max": self.wait_seconds_max != UNTOLD,
+        }
+        return all(is_there or name in self.learnt for name, is_there in found.items())
+
+    def gives(self, bound: str) -> bool:
+        """Whether somebody has promised it, so that it can be held against the subject."""
+        return bound not in self.learnt
 
 
 class Worker(Value, frozen=True, kw_only=True):
@@ -254,6 +327,11 @@ class Alerts(Value, frozen=True, kw_only=True):
 _SQL_SCHEMES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 
 
+def _check_database(url: str) -> None:
+    if not url.startswith(_SQL_SCHEMES):
+        raise ContractError(f"database {url!r}: expected 'sqlite:///PATH' or 'postgresql://...'")
+
+
 class SqlTable(Value, frozen=True, kw_only=True):
     """A table of the subject's own database that the harness reads after the run; `columns` are compared.
 
@@ -266,8 +344,7 @@ class SqlTable(Value, frozen=True, kw_only=True):
     columns: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(_SQL_SCHEMES):
-            raise ContractError(f"SqlTable(url={self.url!r}): expected 'sqlite:///PATH' or 'postgresql://...'")
+        _check_database(self.url)
         for name in (self.table, *self.columns):
             if not name.isidentifier():
                 raise ContractError(f"SqlTable(table={self.table!r}): {name!r} is not a plain SQL name")
@@ -315,17 +392,25 @@ class Contract(Value, frozen=True, kw_only=True):
     empty for others. `prepare` (`module:function`) is called once a lane in the subject's environment
     with a list of the workload's keyword arguments, poisons included, to arrange the state that the jobs need.
 
+    Only `app` and `tasks` have to be told for Celery.
+
+    * `python`: the subject's own Python, or the folder of its virtual environment, as seen from the contract's folder;
+      empty: ours
+    * `workers`: empty: one worker for all queues that the application's tasks are routed to
     * `honours_key`: what the played downstream deduplicates on; None: it does not
     * `honours_fence`: where a request carries a number that only grows; what comes with a lower one than its path has
       seen before is refused. None: the played downstream does not know of it
     * `scratch`: directories in which nothing may be left once all is over
     * `files`: directories in which to rename, link, remove and sync a file are effects: `explore` stops a job there
+    * `databases`: URLs as in `SqlTable`: every table in them is compared, without the columns that differ between
+      fault-free runs
     """
 
-    name: str
-    app: str = ""
-    workers: tuple[Worker, ...]
     tasks: tuple[Task, ...]
+    name: str = ""
+    app: str = ""
+    python: str = ""
+    workers: tuple[Worker, ...] = ()
     system: str = "celery"
     environment: dict[str, str] = {}
     prepare: str = ""
@@ -335,6 +420,7 @@ class Contract(Value, frozen=True, kw_only=True):
     alerts: Alerts | None = None
     scratch: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
     dead_letters: DeadLetterTable | None = None
     state: tuple[SqlTable, ...] = ()
     planted_bugs: tuple[PlantedBug, ...] = ()
@@ -342,8 +428,10 @@ class Contract(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.tasks:
             raise ContractError("Contract: tasks is empty; name at least one task")
-        if not self.workers:
-            raise ContractError("Contract: workers is empty; name at least one worker")
+        if not self.name:
+            force_setattr(self, "name", self.app.partition(":")[0].partition(".")[0] or "subject")
+        for url in self.databases:
+            _check_database(url)
         for what, names in (
             ("task", [task.name for task in self.tasks]),
             (
@@ -358,6 +446,7 @@ class Contract(Value, frozen=True, kw_only=True):
         templates |= {f"table {table.table!r}": table.url for table in self.tables()}
         templates |= {f"scratch {path!r}": path for path in self.scratch}
         templates |= {f"files {path!r}": path for path in self.files}
+        templates |= {f"database {url!r}": url for url in self.databases}
         if self.dead_letters is not None:
             templates["spool"] = self.dead_letters.spool
         for sidecar in self.sidecars:
@@ -372,6 +461,11 @@ class Contract(Value, frozen=True, kw_only=True):
     def tables(self) -> tuple[SqlTable, ...]:
         """Every table of the subject that is read after a run."""
         return self.state if self.dead_letters is None else (*self.state, self.dead_letters.as_table())
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a run can be planned from it: nothing is left to be learnt."""
+        return bool(self.workers) and not self.databases and all(task.is_told for task in self.tasks)
 
     def task(self, name: str) -> Task | None:
         return next((task for task in self.tasks if task.name == name), None)

@@ -6,11 +6,23 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 
-from harness.contract import Contract, Extractor, Header, JsonField, Task
+from harness.contract import (
+    Content,
+    Contract,
+    Effect,
+    Extractor,
+    FormField,
+    Header,
+    JsonField,
+    Learnt,
+    RequestPath,
+    Task,
+)
 from harness.events import (
     DEAD_LETTERED,
     DONE,
@@ -33,6 +45,7 @@ from harness.events import (
 )
 
 E = TypeVar("E", bound=Event)
+FORM_FIELDS_MAX = 1000
 _ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)  # as RFC 6901 has it: no leading zeros
 
 
@@ -190,6 +203,13 @@ class History:
             if event.label != alert and self.owner(self.requests.get(event.request)) is None
         )
 
+    def content(self, job: JobId, event: EffectApplied) -> str:
+        """What an effect of a job's was, without what differs from run to run."""
+        task = self.task(job)
+        rules = task.effects if task is not None else ()
+        rule = next((rule for rule in rules if rule.matches(event.label)), None)
+        return content_of(rule, self.requests[event.request])
+
     def owner(self, request: EffectRequested | None) -> JobId | None:
         if request is None:
             return None
@@ -216,27 +236,82 @@ def extract(extractor: Extractor, request: EffectRequested) -> str | None:
     match extractor:
         case Header(name=name):
             return next((value for header, value in request.headers.items() if header.lower() == name.lower()), None)
+        case RequestPath():
+            return request.label.partition(" ")[2]
+        case Content():
+            return request.fingerprint
+        case FormField(name=name):
+            return dict(form_of(request)).get(name)
+        case Learnt(of=of, jobs=jobs):
+            found = extract(of, request)
+            return jobs.get(found) if found is not None else None
         case JsonField(pointer=pointer):
-            try:
-                value = msgspec.json.decode(request.body)
-            except (msgspec.DecodeError, RecursionError):  # hostile nesting is no JSON that anyone could read
-                return None
-            for part in pointer[1:].split("/"):
-                step = part.replace("~1", "/").replace("~0", "~")
-                if isinstance(value, dict) and step in value:
-                    value = value[step]
-                elif isinstance(value, list) and _ARRAY_INDEX.fullmatch(step) and int(step) < len(value):
-                    value = value[int(step)]
-                else:
-                    return None
+            value = json_of(request)
+            for step in steps_of(pointer):
+                value = _child(value, step)
             return None if value is None else str(value)
+
+
+def steps_of(pointer: str) -> list[str]:
+    """What a JSON pointer leads through."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
+
+
+def json_of(request: EffectRequested) -> Any:
+    """A request's body, decoded; None where it is not JSON."""
+    try:
+        return msgspec.json.decode(request.body)
+    except (msgspec.DecodeError, RecursionError):  # hostile nesting is no JSON that anyone could read
+        return None
+
+
+def form_of(request: EffectRequested) -> list[tuple[str, str]]:
+    """The fields of a form, in order; none where it is not one, or has absurdly many."""
+    kind = extract(Header("Content-Type"), request) or ""
+    if not kind.lower().startswith("application/x-www-form-urlencoded"):
+        return []
+    try:
+        return parse_qsl(request.body, keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
+    except ValueError:
+        return []
+
+
+def content_of(rule: Effect | None, request: EffectRequested) -> str:
+    """What two sendings of the same thing have in common: without what the contract calls volatile."""
+    if rule is None or not rule.volatile:
+        return request.fingerprint
+    value = json_of(request) if "" not in rule.volatile else None
+    if not isinstance(value, dict | list):
+        return ""
+    for pointer in rule.volatile:
+        _remove(value, steps_of(pointer))
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def _remove(value: Any, parts: list[str]) -> None:
+    """Take what a pointer leads to out of a document; of a list its place is kept."""
+    for part in parts[:-1]:
+        value = _child(value, part)
+    last = parts[-1]
+    if isinstance(value, dict):
+        value.pop(last, None)
+    elif isinstance(value, list) and _ARRAY_INDEX.fullmatch(last) and int(last) < len(value):
+        value[int(last)] = None
+
+
+def _child(value: Any, step: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(step)
+    if isinstance(value, list) and _ARRAY_INDEX.fullmatch(step) and int(step) < len(value):
+        return value[int(step)]
+    return None
 
 
 def baseline_of(twin: History) -> BaselineRecorded:
     """How a fault-free run ended, as those that are compared with it record it."""
     return BaselineRecorded(
         effects={
-            job: tuple((event.label, twin.requests[event.request].fingerprint) for event in applied)
+            job: tuple((event.label, twin.content(job, event)) for event in applied)
             for job, applied in twin.effects.items()
         },
         state={event.table: event.rows for event in twin.of(StateRecorded)},

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from harness.contract import Contract, Task, Worker
+from harness.contract import UNTOLD, Contract, Task, Worker
 from harness.events import DEAD_LETTERED, DONE, EITHER, JobId
-from harness.plan import Plan, Step
-from harness.system import PlannedJob
+from harness.plan import AfterStep, Plan, Step
+from harness.system import Capability, PlannedJob
 
 Workload: TypeAlias = tuple[PlannedJob, ...]
 
@@ -31,7 +31,11 @@ def always(contract: Contract) -> bool:
 
 
 # The guarantees that only some contracts give; one that nobody gave is not judged.
-GIVEN: dict[str, Callable[[Contract], bool]] = {"alerts-fire": lambda contract: contract.alerts is not None}
+GIVEN: dict[str, Callable[[Contract], bool]] = {
+    "alerts-fire": lambda contract: contract.alerts is not None,
+    "attempts-bounded": lambda contract: any(task.attempts_max != UNTOLD for task in contract.tasks),
+    "bounded-wait": lambda contract: any(task.gives("wait_seconds_max") for task in contract.tasks),
+}
 CORE, FULL = "core", "full"
 
 
@@ -41,6 +45,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     * `profile`: "core" runs on every change; "full" is what takes longer, or varies what a core scenario has shown
     * `watched`: the subject's sidecars run too
     * `proxied`: a fault proxy stands between the subject and its broker
+    * `asks`: what the contract has to tell for it to have something to hurt
     * `shape`: how this scenario's workers differ from the contract's
     """
 
@@ -52,6 +57,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     profile: str = CORE
     watched: bool = False
     proxied: bool = False
+    asks: str = ""
     shape: Callable[[Worker], Worker] | None = None
 
     def plan(self, contract: Contract, *, seed: int, bug: str = "") -> Plan:
@@ -59,7 +65,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
         random = Random(f"{seed}/{self.name}")  # noqa: S311 - a plan must repeat; nothing here is secret
         if self.shape is not None:
             contract = replace(contract, workers=tuple(self.shape(worker) for worker in contract.workers))
-        script = self.explore(contract, workload_of(contract), random)
+        script = within_reach(contract, self.explore(contract, workload_of(contract), random))
         return Plan(
             scenario=self.name,
             story=self.story,
@@ -74,6 +80,25 @@ class Scenario(Struct, frozen=True, kw_only=True):
             covers=self.covers,
             bug=bug,
         )
+
+
+def within_reach(contract: Contract, script: Script) -> Script:
+    """Without the steps that need an effect of a job that has none at the ledger: nobody would ever come there."""
+    blind = {job.job for job in script.workload if not task_of(contract, job).effects_of(job.identity)}
+    kept = []
+    spared = set()
+    for step in script.steps:
+        point = getattr(step.when, "point", "")
+        job = getattr(step.when, "job", None) if point else getattr(step.fault, "job", None)
+        if job in blind and (point.startswith("effect-") or Capability.SCRIPT_DOWNSTREAM in step.needs):
+            spared.add(job)
+        else:
+            kept.append(step)
+    if spared and any(isinstance(step.until, AfterStep) for step in script.steps):
+        kept = []  # what they wait for has another number now, or is not there
+    as_planned = {job.job: job for job in workload_of(contract)}
+    workload = tuple(as_planned.get(job.job, job) if job.job in spared else job for job in script.workload)
+    return Script(workload=workload, steps=tuple(kept))
 
 
 def workload_of(contract: Contract) -> Workload:

@@ -52,6 +52,7 @@ DEAD_LETTER_STORE_DOWN = Scenario(
     covers=("F75", "W15"),
     guarantees=GUARANTEES,
     explore=store_only,
+    asks="dead_letters",
 )
 
 DEAD_LETTER_STORE_AND_SPOOL_DOWN = Scenario(
@@ -60,5 +61,6 @@ DEAD_LETTER_STORE_AND_SPOOL_DOWN = Scenario(
     covers=("F75",),
     guarantees=GUARANTEES,
     explore=store_and_spool,
+    asks="dead_letters with a spool",
     profile=FULL,
 )

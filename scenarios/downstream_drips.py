@@ -28,4 +28,5 @@ DOWNSTREAM_DRIPS = Scenario(
     covers=("F53", "F73"),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="retries_max",
 )

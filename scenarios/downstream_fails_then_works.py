@@ -21,4 +21,5 @@ DOWNSTREAM_FAILS_THEN_WORKS = Scenario(
     covers=("F56",),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="retries_max",
 )

@@ -32,4 +32,5 @@ DOWNSTREAM_REFUSES = Scenario(
     covers=("F57",),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="outage_seconds_max",
 )

@@ -21,4 +21,5 @@ DOWNSTREAM_RESETS = Scenario(
     covers=("F56", "F57"),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="retries_max",
 )

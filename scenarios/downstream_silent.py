@@ -21,4 +21,5 @@ DOWNSTREAM_SILENT = Scenario(
     covers=("F53",),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="patience_seconds",
 )

@@ -30,4 +30,5 @@ DOWNSTREAM_SLOW = Scenario(
     covers=("F53", "F54"),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="patience_seconds",
 )

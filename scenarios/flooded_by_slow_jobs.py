@@ -39,4 +39,5 @@ FLOODED_BY_SLOW_JOBS = Scenario(
     covers=("F53", "F86"),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="isolated_wait_seconds_max, and jobs of other queues",
 )

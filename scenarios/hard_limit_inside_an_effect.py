@@ -29,4 +29,5 @@ HARD_LIMIT_INSIDE_AN_EFFECT = Scenario(
     covers=("F73", "F79"),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="hard_limit_seconds",
 )

@@ -27,4 +27,5 @@ JOB_THAT_CAN_NEVER_BE_DONE = Scenario(
     covers=("F70", "F71"),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="poisons",
 )

@@ -38,6 +38,7 @@ def _scenario(name: str, target: Target, what: str, profile: str) -> Scenario:
         covers=("F08", "F72"),
         guarantees=GUARANTEES,
         explore=partial(explore, target),
+        asks="worker_losses_max",
         profile=profile,
     )
 

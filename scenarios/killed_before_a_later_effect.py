@@ -16,7 +16,7 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
             fault=KillWorker(target=Target.GROUP),
         )
         for job in victims(workload, random)
-        if len(task_of(contract, job).effects) > 1
+        if len(task_of(contract, job).effects_of(job.identity)) > 1
     )
     return Script(workload=workload, steps=steps)
 
@@ -27,4 +27,5 @@ KILLED_BEFORE_A_LATER_EFFECT = Scenario(
     covers=("F04", "F58", "W9"),
     guarantees=GUARANTEES,
     explore=explore,
+    asks="several effects of one job",
 )

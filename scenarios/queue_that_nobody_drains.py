@@ -24,5 +24,6 @@ QUEUE_THAT_NOBODY_DRAINS = Scenario(
     covers=("F06", "F22", "F88"),
     guarantees=(*GUARANTEES, "alerts-fire"),
     explore=explore,
+    asks="alerts",
     watched=True,
 )

@@ -56,17 +56,21 @@ def jobproof(tmp_path: Path) -> JobproofCommand:
     """Runs `jobproof` with the given words; `out=True` adds an --out folder."""
 
     def call(*arguments: str, out: bool = False, cwd: Path = ROOT, **environment: str) -> Ran:
-        directory = tmp_path / "out"
-        words = [*arguments, *(["--out", str(directory)] if out else [])]
-        done = subprocess.run(
-            command_line(*words),
-            cwd=cwd,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS_MAX,
-            check=False,
-        )
-        return Ran(code=done.returncode, out=done.stdout, err=done.stderr, directory=directory)
+        return run_command(*arguments, directory=tmp_path / "out", out=out, cwd=cwd, **environment)
 
     return call
+
+
+def run_command(*arguments: str, directory: Path, out: bool = True, cwd: Path = ROOT, **environment: str) -> Ran:
+    """Run `jobproof` with the given words; `out` adds the folder as --out."""
+    words = [*arguments, *(["--out", str(directory)] if out else [])]
+    done = subprocess.run(
+        command_line(*words),
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS_MAX,
+        check=False,
+    )
+    return Ran(code=done.returncode, out=done.stdout, err=done.stderr, directory=directory)

@@ -4,7 +4,7 @@ import ast
 import sys
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -187,6 +187,10 @@ class Code:
                 if isinstance(node, ast.Call) and (self.dotted(node.func, module) or "").endswith("Celery"):
                     return module.place(node)
         return Place(file=modules[0].shown if modules else "?", line=1)
+
+    def subscripts(self, module: Module) -> Iterator[ast.Subscript]:
+        """Everything in a module that is looked up by a key."""
+        yield from (node for node in ast.walk(module.tree) if isinstance(node, ast.Subscript))
 
     # --- what a name stands for ---
 

@@ -7,20 +7,28 @@ from types import MappingProxyType
 from harness.audit.code import Code
 from harness.audit.finding import Accepted, Audit
 from harness.audit.judge import judge
-from harness.audit.survey import survey
+from harness.audit.survey import NOTHING, survey
 from harness.system import SubjectError
 
 NOTHING_ACCEPTED: Mapping[str, Accepted] = MappingProxyType({})
 
 
 def make_audit(
-    app: str, *, python: str, cwd: Path, seconds: float, accepted: Mapping[str, Accepted] = NOTHING_ACCEPTED
+    app: str,
+    *,
+    python: str,
+    cwd: Path,
+    seconds: float,
+    accepted: Mapping[str, Accepted] = NOTHING_ACCEPTED,
+    environment: Mapping[str, str] = NOTHING,
 ) -> Audit:
     """Ask the live application, read its source, judge both; `accepted` is a baseline by fingerprints.
 
+    `environment`: what its import needs besides ours.
+
     :raises SubjectError: one sentence; it cannot be asked within `seconds`, or has no task
     """
-    facts = survey(app, python=python, cwd=cwd, seconds=seconds)
+    facts = survey(app, python=python, cwd=cwd, seconds=seconds, environment=environment)
     if not facts.tasks:
         raise SubjectError(f"{app} has no task of its own; is the module imported that has them?")
     return judge(app, facts, Code(facts, cwd), accepted)

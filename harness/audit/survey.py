@@ -2,9 +2,9 @@
 
 import json
 import os
-import shutil
-import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,14 +17,15 @@ from harness.session import HarnessError, open_session
 from harness.system import SubjectError
 from harness.waiting import WaitedInVainError, wait_until
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ANSWER_BYTES_MAX = 16 << 20
 PATIENCE_SECONDS = 5.0  # for the subject's own watch, which tells where it stands, before it is ended from outside
 _SURVEYOR = Path(__file__).parents[1] / "systems" / "celery" / "surveyor.py"
 _LOG = "subject.log"
 
 
-def survey(app: str, *, python: str, cwd: Path, seconds: float) -> Facts:
-    """What the application says of itself, imported in `cwd` by `python`.
+def survey(app: str, *, python: str, cwd: Path, seconds: float, environment: Mapping[str, str] = NOTHING) -> Facts:
+    """What the application says of itself, imported in `cwd` by `python` with `environment` besides ours.
 
     :raises SubjectError: one sentence; there is no such application, or none that can be asked within `seconds`
     """
@@ -36,7 +37,7 @@ def survey(app: str, *, python: str, cwd: Path, seconds: float) -> Facts:
             pid = lane.spawn(
                 [python, str(_SURVEYOR), app, str(pipe), f"{seconds:g}"],
                 # An audit writes nothing, no byte code either.
-                environment=subject_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
+                environment=subject_environment({**environment, "PYTHONDONTWRITEBYTECODE": "1"}),
                 cwd=cwd,
                 log=_LOG,
             )
@@ -48,20 +49,6 @@ def survey(app: str, *, python: str, cwd: Path, seconds: float) -> Facts:
         if answer is None:
             raise SubjectError(f"{app} was not imported within {seconds:g} s and was ended; --timeout gives it more")
         return _facts(app, answer, lane, pid, cwd=cwd, seconds=seconds)
-
-
-def found_python(path: str) -> str:
-    """The Python of a path or a name; of a virtual environment's folder the one in it.
-
-    :raises SubjectError: there is none
-    """
-    if not path:
-        return sys.executable
-    inside = Path(path) / "bin" / "python"
-    found = str(inside.absolute()) if Path(path).is_dir() else shutil.which(path)
-    if found is None or not os.access(found, os.X_OK):
-        raise SubjectError(f"--python {path}: there is no Python to start")
-    return str(Path(found).absolute())
 
 
 def _read(reading: int, lane: Lane, pid: int, *, within: float) -> bytes | None:

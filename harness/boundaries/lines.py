@@ -81,7 +81,8 @@ class Tracer:
     def _name(self, frame: Any) -> str:
         path = frame.f_code.co_filename
         if path not in self._names:
-            self._names[path] = self._name_of(Path(path).absolute())
+            # What has no file, such as "<frozen runpy>", is Python's own.
+            self._names[path] = "" if path.startswith("<") else self._name_of(Path(path).absolute())
         return self._names[path]
 
     def _name_of(self, path: Path) -> str:

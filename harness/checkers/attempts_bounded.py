@@ -5,7 +5,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, named, plural
-from harness.contract import Task
+from harness.contract import UNTOLD, Task
 from harness.events import AttemptStarted, Event, MessageDoubled
 from harness.history import History
 from harness.verdict import held, unknown, violated
@@ -24,13 +24,17 @@ class AttemptsBounded(Struct, frozen=True):
     def check(self, history: History) -> Finding:
         over: list[str] = []
         witnesses: list[Event] = []
+        unbounded: list[str] = []
         most = 0
         copies = Counter(event.job for event in history.of(MessageDoubled))
         for job, starts in history.attempts.items():
             task = history.task(job)
             most = max(most, len(starts))
-            allowed = copies[job] + (task.attempts_max if task is not None else 0)
-            if task is not None and len(starts) > allowed:
+            bound = task.attempts_max if task is not None else UNTOLD
+            allowed = copies[job] + bound
+            if bound == UNTOLD:
+                unbounded.append(job)
+            elif len(starts) > allowed:
                 over.append(f"the body of {job} started {len(starts)} times; {allowed} are allowed")
                 witnesses += starts
             for early, sooner in _too_soon(starts, task):
@@ -42,7 +46,10 @@ class AttemptsBounded(Struct, frozen=True):
             return unjudged
         if unseen := [job for job, starts in history.attempts.items() if not starts and history.effects[job]]:
             return unknown(f"the probe saw no attempt of {named(unseen)}, which had its effect: its log is incomplete")
-        return held(f"at most {plural(most, 'attempt')} of one job")
+        if unbounded and len(unbounded) == len(history.attempts):
+            return unknown("nobody has told how often a job may be attempted, and the application does not bound it")
+        rest = f"; no bound is told for {named(unbounded)}" if unbounded else ""
+        return held(f"at most {plural(most, 'attempt')} of one job{rest}")
 
 
 def _too_soon(starts: Sequence[AttemptStarted], task: Task | None) -> Iterator[tuple[tuple[Event, ...], str]]:

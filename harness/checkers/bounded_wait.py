@@ -25,17 +25,21 @@ class BoundedWait(Struct, frozen=True):
         perhaps: list[str] = []
         witnesses: list[Event] = []
         unended: list[JobId] = []
+        unpromised: list[JobId] = []
         longest = 0.0
         for job, accepted in history.accepted.items():
             end = self._end(history, job)
             task = history.task(job)
+            own = history.enqueued[job].wait_seconds_max
+            if task is not None and own is None and not task.gives("wait_seconds_max"):
+                unpromised.append(job)
+                continue
             if end is None or task is None:
                 unended.append(job)
                 continue
             ended_at = end.at if isinstance(end, EffectApplied) else drained
             waited = max(0.0, ended_at - max(accepted.at, healed))
             longest = max(longest, waited)
-            own = history.enqueued[job].wait_seconds_max
             allowed = task.wait_seconds_max if own is None else min(own, task.wait_seconds_max)
             if waited > allowed:
                 told = late if isinstance(end, EffectApplied) else perhaps
@@ -47,9 +51,12 @@ class BoundedWait(Struct, frozen=True):
             return unjudged
         if perhaps:
             return unknown(f"when the dead letter was written is only known to within: {named(perhaps)}", *witnesses)
-        if len(unended) == len(history.accepted):
+        if len(unpromised) == len(history.accepted):
+            return unknown("nobody has told how long a job may wait")
+        if len(unended) + len(unpromised) == len(history.accepted):
             return unknown("no job ended, so there is no wait to measure")
         rest = f"; {plural(len(unended), 'job')} never ended and so has no wait" if unended else ""
+        rest += f"; no bound is told for {named(unpromised)}" if unpromised else ""
         return held(f"the longest wait was {longest:.1f} s{rest}")
 
     @staticmethod

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
 from harness.contract import AtLeastOnce
-from harness.events import Acknowledged, BaselineRecorded, Event, FaultLanded, JobId, NodeExited
+from harness.events import DONE, Acknowledged, BaselineRecorded, Event, FaultLanded, JobId, NodeExited
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -21,7 +21,7 @@ class NothingLost(Struct, frozen=True):
     def check(self, history: History) -> Finding:
         if unjudged := cannot_judge(history):
             return unjudged
-        unburied = [job for job in history.accepted if not history.letters[job]]
+        unburied = [job for job in history.accepted if not history.letters[job] and not _is_unseen(history, job)]
         missing = {job: what for job in unburied if (what := _missing(history, job))}
         excused = [job for job in missing if may_be_missing(history, job)]
         lost = [job for job in missing if job not in excused]
@@ -46,7 +46,28 @@ class NothingLost(Struct, frozen=True):
                 f"{plural(len(history.accepted), 'accepted job')}; {named(excused)} without effect, "
                 f"which at-most-once permits after a fault"
             )
-        return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effects or a dead letter")
+        return _nothing_missing(history)
+
+
+def _nothing_missing(history: History) -> Finding:
+    unseen = [job for job in history.accepted if _is_unseen(history, job)]
+    if unseen and not history.contract.state:
+        return unknown(
+            f"{named(unseen)}: no effect of it can be seen from outside, so a loss could not be seen either; name the "
+            f"databases that it writes to, or point it at the played downstream"
+        )
+    rest = f"; {named(unseen)} have none that the ledger sees, and are judged by rows alone" if unseen else ""
+    return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effects or a dead letter{rest}")
+
+
+def _is_unseen(history: History, job: JobId) -> bool:
+    """Whether it was seen to have no effect at the ledger in fault-free runs: what it does is in its tables.
+
+    Of a job that has to be given up a dead letter is due in any case.
+    """
+    task = history.task(job)
+    call = history.enqueued[job]
+    return task is not None and call.expected == DONE and not task.effects_of(call.identity)
 
 
 def _missing(history: History, job: JobId) -> str:

@@ -36,7 +36,7 @@ class SameOutcome(Struct, frozen=True):
         for job in history.accepted:
             usual = set() if job in history.expected_dead() else set(baseline.effects.get(job, ()))
             effects = [event for event in history.effects[job] if event.at <= gave_up_at]
-            found = {(event.label, history.requests[event.request].fingerprint) for event in effects}
+            found = {(event.label, history.content(job, event)) for event in effects}
             if unjudged or job in history.expected_either():
                 usual &= (
                     found  # what is missing may still come or was given up; what was not so in the twin's is proven

@@ -79,7 +79,11 @@ class Course(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, contract: Contract, workload: Workload) -> "Course":
-        tasks = {job.job: task for job in workload if (task := contract.task(job.task)) is not None}
+        tasks = {
+            job.job: replace(task, effects=task.effects_of(job.identity))
+            for job in workload
+            if (task := contract.task(job.task)) is not None
+        }
         return cls(contract=contract, tasks=tasks)
 
     def life(self, job: JobId) -> Life:

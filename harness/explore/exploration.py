@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from harness.boundaries.rules import Side
+from harness.campaign import python_words
 from harness.checkers import judge
 from harness.coverage import covered
 from harness.events import BaselineRecorded, RunBegan, SubjectDescribed
@@ -459,7 +460,7 @@ class Explorer:
         choice = self.choice
         words = ["jobproof", "explore"]
         if choice.contract_file:
-            words.append(choice.contract_file)
+            words += [choice.contract_file, *python_words(self.plan.contract)]
         if self.plan.bug:
             words += ["--bug", self.plan.bug]
         words += ["--job", self.task]

@@ -68,7 +68,7 @@ def _at(
 ) -> Iterator[Strike]:
     """The fault at each of the points, and at each effect of the body where there are several."""
     for point in points:
-        effects = len(task.effects) if point in {EFFECT_RECEIVED, EFFECT_APPLIED} else 1
+        effects = len(task.effects_of(job.identity)) if point in {EFFECT_RECEIVED, EFFECT_APPLIED} else 1
         for effect in range(1, effects + 1):
             step = Step(when=AtCrashPoint(point=point, job=job.job), fault=fault, until=until)
             yield Strike(step=step, effect=effect)

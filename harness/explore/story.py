@@ -1,18 +1,11 @@
 """What happened at a crash that was not survived, and what to do about it, in sentences."""
 
+from harness.advice import ADVICE
 from harness.boundaries.rules import Process, Side
 from harness.explore.interception import Strike
 from harness.explore.points import CrashPoint, Kind, Run, beside
 from harness.systems.exploring import Exploring
 from harness.verdict import Status, Verdict
-
-_ADVICE = {
-    "effects-once": "Give the effect a key that is the work's own and the same in each attempt, and let its receiver "
-    "deduplicate on it.",
-    "nothing-lost": "Record that the work is done after its effect and not before.",
-    "attempts-bounded": "Count deliveries where a crash cannot forget them.",
-    "no-orphans": "Let nothing outlive the worker: files without a name, children that die with their parent.",
-}
 
 
 def story_of(
@@ -42,7 +35,7 @@ def story_of(
     told += [f"{verdict.guarantee}: {verdict.because}." for verdict in violated]
     if not violated:
         told += [f"{each.guarantee}: {each.because}." for each in verdicts if each.status is Status.UNKNOWN][:1]
-    known = {**_ADVICE, **exploring.advice}
+    known = {**ADVICE, **exploring.advice}
     told += [known[verdict.guarantee] for verdict in violated if verdict.guarantee in known][:1]
     if violated and point.kind is Kind.BROKER:
         told.append(exploring.broker_story)

@@ -41,10 +41,11 @@ class DownstreamFault(Struct, frozen=True, kw_only=True):
         task = system.contract.task(call.task) if call is not None else None
         if call is None or task is None:
             raise ValueError(f"the plan names {self.job}, which is not in its workload")
+        effect, *_ = task.effects_of(call.identity)
         rule = Rule(
             name=f"{type(self).__name__}:{self.job}:{self.skip}",
             answer=self.answer,
-            belongs_to=task.effects[0].belongs_to,
+            belongs_to=effect.belongs_to,
             identity=call.identity,
             times=self.times,
             skip=self.skip,

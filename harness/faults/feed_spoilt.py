@@ -24,7 +24,7 @@ class FeedSpoilt(Struct, frozen=True, tag="feed-spoilt", kw_only=True):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        return frozenset({Capability.FEED_RAW_MESSAGE})
+        return frozenset({Capability.FEED_RAW_MESSAGE, Capability.FIND_DEAD_LETTERS})
 
     @contextmanager
     def applied_to(self, system: System, arrival: Arrival | None) -> Iterator[Evidence]:

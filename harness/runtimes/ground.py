@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from harness.contract import Contract
 from harness.lane import Lane
 from harness.runtimes.forker import Forker
 from harness.runtimes.log_tail import tail
@@ -55,9 +56,11 @@ class Home(Protocol):
         """What the subject's environment may name."""
         ...
 
-    @property
-    def python(self) -> str:
-        """The subject's."""
+    def python_of(self, contract: Contract, cwd: Path) -> str:
+        """The one that runs the subject.
+
+        :raises SubjectError: there is none
+        """
         ...
 
     @property

@@ -17,6 +17,7 @@ import psutil
 from msgspec import Struct
 
 from harness.codec import encode
+from harness.contract import Contract
 from harness.lane import Lane
 from harness.runtimes.forker import FORKER_SECONDS_MAX, Forker
 from harness.runtimes.ground import BROKER, LEDGER, PROXY, Link, Listening, Service, ready
@@ -65,13 +66,14 @@ class LaneHome:
             "broker_url": f"redis://127.0.0.1:{self.ports.broker}/0",
             "ledger_url": f"http://127.0.0.1:{self.ports.http}",
             "smtp_url": f"smtp://127.0.0.1:{self.ports.smtp}",
+            "smtp_host": "127.0.0.1",
+            "smtp_port": str(self.ports.smtp),
             "directory": str(self.directory),
             "lane": self.name,
         }
 
-    @property
-    def python(self) -> str:
-        return subject_python()
+    def python_of(self, contract: Contract, cwd: Path) -> str:
+        return subject_python(contract, cwd)
 
     @property
     def listening(self) -> Listening:

@@ -58,7 +58,7 @@ class LaneSystem(Generic[H]):
         self._listening = listening or home.listening
         self.cwd = cwd
         self.broker_server = broker
-        self.python = home.python
+        self.python = home.python_of(plan.contract, cwd)
         self.driver = system_of(plan.contract).drive(plan.contract, broker, lane, recorder, plan.workload)
         self.gate = Gate(lane.directory / "gate.sock", self.driver.hear)
         self.downstream = LedgerClient(lane.directory / "ledger.sock")

@@ -5,12 +5,29 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.pool import NullPool
 
 from harness.contract import SqlTable, fill
 from harness.system import SubjectError
 
 HIDDEN = "_hidden_by_jobproof"
+
+
+class WholeTable(Struct, frozen=True):
+    """`keys`: columns that are a primary key or point to one, whose values a database may have made up."""
+
+    columns: tuple[str, ...]
+    keys: frozenset[str]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def _whole(connection: sa.Connection, inspector: sa.Inspector, name: str) -> WholeTable:
+    columns = tuple(each["name"] for each in inspector.get_columns(name) if each["name"].isidentifier())
+    keys = {*inspector.get_pk_constraint(name)["constrained_columns"]}
+    keys |= {column for each in inspector.get_foreign_keys(name) for column in each["constrained_columns"]}
+    chosen: Any = sa.select(*(sa.column(each) for each in columns)).select_from(sa.table(name))
+    return WholeTable(columns, frozenset(keys), tuple(tuple(row) for row in connection.execute(chosen)))
 
 
 class Tables:
@@ -38,6 +55,26 @@ class Tables:
                 ]
         except sa.exc.SQLAlchemyError as error:
             raise self._cannot("read", table, error) from error
+
+    def every(self, url: str) -> dict[str, "WholeTable"]:
+        """Every table of a database whose names are plain, by its name; none where the database is not there.
+
+        :raises SubjectError: the database cannot be read
+        """
+        told = SqlTable(url=url, table="any", columns=())
+        engine = self._engine(told)
+        if engine is None:
+            return {}
+        try:
+            with engine.connect() as connection:
+                inspector = sa.inspect(connection)
+                return {
+                    name: _whole(connection, inspector, name)
+                    for name in sorted(inspector.get_table_names())
+                    if name.isidentifier() and not name.startswith("sqlite_")
+                }
+        except sa.exc.SQLAlchemyError as error:
+            raise self._cannot("read", told, error) from error
 
     @staticmethod
     def _missing(table: SqlTable, *, may_be_missing: bool) -> list[tuple[Any, ...]]:

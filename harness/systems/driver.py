@@ -136,6 +136,8 @@ class Driver(Messages, Protocol):
     def close(self) -> None: ...
 
 
+NO_PLACE = "the contract does not say where dead letters go"
+
 Jobs: TypeAlias = tuple[PlannedJob, ...]
 
 

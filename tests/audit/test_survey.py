@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from harness.audit.facts import Facts
-from harness.audit.survey import found_python, survey
+from harness.audit.survey import survey
+from harness.runtimes.subject import found_python
 from harness.system import SubjectError
 from tests.audit.conftest import IMPORT_SECONDS_MAX
 from tests.conftest import ROOT
@@ -169,12 +170,12 @@ def test_tasks_that_are_discovered_are_found(tmp_path: Path) -> None:
 
 
 def test_a_python_is_found_by_path_by_name_and_by_its_environment(tmp_path: Path) -> None:
-    assert found_python("") == sys.executable
-    assert found_python(sys.executable) == sys.executable
-    assert found_python(sys.prefix) == str(Path(sys.prefix) / "bin" / "python")
+    assert found_python("", ROOT) == sys.executable
+    assert found_python(sys.executable, ROOT) == sys.executable
+    assert found_python(sys.prefix, ROOT) == str(Path(sys.prefix) / "bin" / "python")
     for wrong in ("/nowhere/python", str(tmp_path)):
         with pytest.raises(SubjectError, match=r"--python .*: there is no Python to start"):
-            found_python(wrong)
+            found_python(wrong, ROOT)
 
 
 def test_what_is_run_in_the_subjects_python_may_meet_an_old_one() -> None:

@@ -54,7 +54,7 @@ def test_a_command_of_the_docs_ends_as_the_docs_say(line: str, jobproof: Jobproo
     words = [str(recorded) if word == "reports/DIR" else word for word in shlex.split(typed)[1:]]
     expected = re.search(r"exit code (\d+)", comment)
 
-    ran = jobproof(*words, out=words[0] in {"run", "replay", "explore"})
+    ran = jobproof(*words, out=words[0] in {"run", "replay", "explore", "certify"})
     assert ran.code == (int(expected[1]) if expected else 0), ran.out + ran.err
 
 

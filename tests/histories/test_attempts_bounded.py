@@ -2,6 +2,7 @@ import msgspec
 
 from harness.checkers import judge
 from harness.checkers.attempts_bounded import AttemptsBounded
+from harness.contract import UNTOLD
 from harness.events import (
     AttemptStarted,
     Delivered,
@@ -288,3 +289,18 @@ def test_a_retry_begins_no_sooner_than_the_contract_says() -> None:
 def test_the_time_between_attempts_is_not_judged_where_they_are_not_one_row_of_retries() -> None:
     assert tried_again((0, 0), (0, 0.1), (1, 0.2)) is Status.HELD
     assert tried_again((0, 0), (1, 0.5), (1, 0.6)) is Status.HELD
+
+
+def test_attempts_that_nobody_has_bounded_are_not_held() -> None:
+    tasks = tuple(
+        msgspec.structs.replace(task, attempts_max=UNTOLD, learnt=("attempts_max",)) for task in CONTRACT.tasks
+    )
+    told = history(
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        *(AttemptStarted(message="m1", task="mail", pid=1) for _ in range(50)),
+        QueueDrained(),
+        RunEnded(),
+        contract=msgspec.structs.replace(CONTRACT, tasks=tasks),
+    )
+    assert AttemptsBounded().check(told)[0] is Status.UNKNOWN

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from harness.checkers import judge
@@ -17,7 +18,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
-from tests.histories.scenes import history, requested
+from tests.histories.scenes import CONTRACT, history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 
@@ -307,3 +308,17 @@ def test_a_bound_of_its_own_does_not_loosen_the_tasks() -> None:
         RunEnded(at=23),
     )
     assert status(told) is VIOLATED
+
+
+def test_a_wait_that_nobody_has_told_is_held_against_nobody_and_is_not_held() -> None:
+    tasks = tuple(msgspec.structs.replace(task, learnt=("wait_seconds_max",)) for task in CONTRACT.tasks)
+    told = history(
+        EnqueueCalled(at=1, job="job-1", task="mail", identity="mail-a"),
+        EnqueueReturned(at=1, job="job-1", outcome="ok", message="m1"),
+        requested(1, "POST /mails", "mail-a"),
+        EffectApplied(at=500, request=1, label="POST /mails", key=""),
+        QueueDrained(at=501),
+        RunEnded(at=501),
+        contract=msgspec.structs.replace(CONTRACT, tasks=tasks),
+    )
+    assert BoundedWait().check(told)[:2] == (UNKNOWN, "nobody has told how long a job may wait")

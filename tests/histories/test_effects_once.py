@@ -1,4 +1,5 @@
 import msgspec
+import pytest
 
 from harness.checkers import judge
 from harness.checkers.effects_once import EffectsOnce
@@ -16,7 +17,7 @@ from harness.events import (
 )
 from harness.history import History
 from harness.verdict import Status
-from tests.histories.scenes import history, requested
+from tests.histories.scenes import CONTRACT, history, requested
 
 HELD, UNKNOWN, VIOLATED = Status.HELD, Status.UNKNOWN, Status.VIOLATED
 
@@ -397,3 +398,41 @@ def test_a_cut_history_is_not_known_to_have_held_but_its_duplicate_stands() -> N
     )
     assert judged(once) is UNKNOWN
     assert judged(twice) is VIOLATED
+
+
+def untold(*keys: str, header: str = "Idempotency-Key") -> History:
+    """A job whose task promises nothing, with an effect under each of the keys."""
+    contract = msgspec.structs.replace(
+        CONTRACT, tasks=tuple(msgspec.structs.replace(task, promise=None) for task in CONTRACT.tasks)
+    )
+    requests = [requested(number, "POST /mails", "mail-a") for number in range(1, len(keys) + 1)]
+    keyed = [
+        msgspec.structs.replace(request, headers={header: key} if key else {})
+        for request, key in zip(requests, keys, strict=True)
+    ]
+    return history(
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        *keyed,
+        *(EffectApplied(request=request.request, label="POST /mails", key="") for request in requests),
+        QueueDrained(),
+        RunEnded(),
+        contract=contract,
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [(("k",), HELD), (("k", "k"), UNKNOWN), (("k", "l"), VIOLATED), (("", ""), VIOLATED), (("k", ""), VIOLATED)],
+)
+def test_where_nothing_is_promised_a_duplicate_is_judged_by_count_and_by_key(
+    keys: tuple[str, ...], expected: Status
+) -> None:
+    assert status(untold(*keys)) is expected
+
+
+def test_a_duplicate_under_one_key_says_what_has_to_be_told() -> None:
+    _, because, witnesses = EffectsOnce().check(untold("k", "k", header="Message-ID"))
+    assert "2 times by count, 1 by key" in because
+    assert "say honours_key=Header('Message-ID')" in because
+    assert len(witnesses) == 2

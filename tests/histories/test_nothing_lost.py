@@ -1,7 +1,9 @@
 import msgspec
+import pytest
 
 from harness.checkers import judge
 from harness.checkers.nothing_lost import NothingLost
+from harness.contract import Effect, JsonField, Learnt
 from harness.events import (
     DEAD_LETTERED,
     EITHER,
@@ -369,3 +371,55 @@ def test_what_the_fault_free_run_itself_repeated_is_due_once_where_repeating_is_
 
     assert status(told("page", "POST /pages")) is HELD
     assert status(told("mail", "POST /mails")) is VIOLATED
+
+
+def unseen(*, state: bool) -> History:
+    """A job that ran, of a task that has no effect at the ledger."""
+    silent = msgspec.structs.replace(CONTRACT.tasks[0], effects=(), identity="", learnt=("effects",))
+    contract = msgspec.structs.replace(CONTRACT, tasks=(silent,), state=CONTRACT.state if state else ())
+    return history(
+        EnqueueCalled(job="job-1", task="mail", identity="x"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        QueueDrained(),
+        RunEnded(),
+        contract=contract,
+    )
+
+
+def test_a_job_without_an_effect_to_be_seen_is_never_silently_held() -> None:
+    answer, because, _ = NothingLost().check(unseen(state=False))
+    assert answer is Status.UNKNOWN
+    assert "name the databases that it writes to" in because
+
+
+def test_a_job_whose_rows_are_compared_is_said_to_be_judged_by_these_alone() -> None:
+    answer, because, _ = NothingLost().check(unseen(state=True))
+    assert answer is Status.HELD
+    assert "judged by rows alone" in because
+
+
+def learnt_of(identity: str, expected: str) -> History:
+    """A job of a task whose effects were learnt of another job alone, with none of its own."""
+    effect = Effect(request="POST /mails", belongs_to=Learnt(JsonField("/id"), {"a": "mail-a"}))
+    task = msgspec.structs.replace(CONTRACT.tasks[0], effects=(effect,), identity="", learnt=("effects",))
+    return history(
+        EnqueueCalled(job="job-1", task="mail", identity=identity, expected=expected),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        QueueDrained(),
+        RunEnded(),
+        contract=msgspec.structs.replace(CONTRACT, tasks=(task,), state=()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("identity", "expected", "answer"),
+    [
+        ("mail-a", "done", Status.VIOLATED),
+        ("mail-b", "done", Status.UNKNOWN),
+        ("poison:1", "dead-lettered", Status.VIOLATED),
+    ],
+)
+def test_only_a_job_that_was_seen_to_have_no_effect_is_excused_from_one(
+    identity: str, expected: str, answer: Status
+) -> None:
+    assert NothingLost().check(learnt_of(identity, expected))[0] is answer

@@ -71,6 +71,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a request with a whole URL": (lambda: effect(request="POST http://x/"), "expected a method and a path"),
     "a task without inputs": (lambda: task(inputs=()), "inputs is empty"),
     "a task without effects": (lambda: task(effects=()), "effects is empty"),
+    "effects without what tells whose they are": (lambda: task(identity=""), "identity is empty"),
+    "a database of no kind that can be read": (lambda: contract(databases=("mysql://x",)), "expected 'sqlite:///PATH'"),
+    "a database with an unknown placeholder": (
+        lambda: contract(databases=("sqlite:///{folder}/x",)),
+        "unknown placeholder",
+    ),
     "no attempt at all": (lambda: task(attempts_max=0), "attempts_max is 0"),
     "no time at all": (lambda: task(wait_seconds_max=0), "wait_seconds_max is 0"),
     "a time that is no number": (lambda: task(wait_seconds_max=float("nan")), "wait_seconds_max is nan"),
@@ -89,7 +95,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a table whose name is SQL": (lambda: table(table="t; DROP TABLE t"), "plain SQL name"),
     "a column whose name is SQL": (lambda: table(columns=("a", "b AS c")), "plain SQL name"),
     "a contract without tasks": (lambda: contract(tasks=()), "tasks is empty"),
-    "a contract without workers": (lambda: contract(workers=()), "workers is empty"),
     "a task named twice": (lambda: contract(tasks=(task(), task())), "task is named twice"),
     "a worker named twice": (
         lambda: contract(workers=(Worker(name="w"), Worker(name="w"))),
@@ -187,3 +192,11 @@ def test_what_is_no_template_of_a_lane_is_refused_with_its_place(text: str) -> N
 def test_an_extractor_keeps_its_kind_when_it_is_stored() -> None:
     again = msgspec.json.decode(encode(task(effects=(effect(belongs_to=Header("X")),))), type=Task)
     assert again.effects[0].belongs_to == Header("X")
+
+
+def test_a_contract_of_an_application_a_task_and_its_inputs_is_enough_and_not_yet_told() -> None:
+    small = Contract(app="shop.celery:app", tasks=(Task(name="t", inputs=({"id": 1}, {"id": 2})),))
+    assert small.name == "shop"
+    assert not small.is_told
+    assert contract().is_told
+    assert not contract(databases=("sqlite:///{directory}/x.db",)).is_told

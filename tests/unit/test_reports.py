@@ -483,7 +483,7 @@ def test_every_text_colour_has_the_contrast_of_wcag_aa_in_both_schemes() -> None
             assert contrast(scheme[text], scheme[ground]) >= 4.5, (text, ground)
 
 
-TEMPLATES = {"exploration.html.j2", "report.css.j2", "report.html.j2", "timeline.svg.j2"}
+TEMPLATES = {"certification.html.j2", "exploration.html.j2", "report.css.j2", "report.html.j2", "timeline.svg.j2"}
 
 
 def test_the_templates_stand_next_to_the_module_so_that_a_wheel_holds_them() -> None:

@@ -54,7 +54,14 @@ def on_lists(**changes: Any) -> Contract:
 
 
 def on_celery(**changes: Any) -> Contract:
-    return Contract(**{"name": "c", "app": "a:a", "workers": (Worker(name="w"),), "tasks": (task(),), **changes})
+    fields: dict[str, Any] = {
+        "name": "c",
+        "app": "a:a",
+        "workers": (Worker(name="w"),),
+        "tasks": (task(),),
+        "dead_letters": LETTERS,
+    }
+    return Contract(**{**fields, **changes})
 
 
 def plans(contract: Contract) -> list[Plan]:
@@ -101,6 +108,13 @@ def test_a_mistake_about_the_system_names_the_contracts_file(tmp_path: Path) -> 
 def test_for_celery_nothing_is_left_out() -> None:
     planned = plans(on_celery())
     assert covered(planned, on_celery(), EVERYTHING) == (tuple(planned), ())
+
+
+def test_for_celery_what_needs_a_place_for_dead_letters_is_left_out_where_none_is_told() -> None:
+    contract = on_celery(dead_letters=None)
+    _, left_out = covered(plans(contract), contract, EVERYTHING)
+    assert {each.name for each in left_out} >= {"job-that-always-fails", "poisoned-messages"}
+    assert all("where dead letters go" in each.because for each in left_out)
 
 
 def test_for_a_list_what_needs_a_probe_a_sweep_a_format_or_a_place_is_left_out_with_its_reason() -> None:

@@ -8,6 +8,7 @@ import psutil
 from msgspec import Struct
 
 from harness.codec import encode
+from harness.contract import Contract
 from harness.lane import Lane
 from harness.runtimes.docker.containers import ContainerLane, Seat
 from harness.runtimes.docker.network import Network
@@ -48,9 +49,13 @@ class ContainerHome:
         self.network = network
         self.name = name
         self.directory = directory
-        self.python = "python"  # the image's own
         self._proxy = proxy
         self._now: Taken | None = None
+
+    def python_of(self, contract: Contract, cwd: Path) -> str:
+        """The image's own."""
+        del cwd  # of this machine
+        return contract.python or "python"
 
     def take(self, taken: "Taken") -> None:
         self._now = taken
@@ -67,6 +72,8 @@ class ContainerHome:
             "broker_url": f"redis://{BROKER}:{BROKER_PORT}/0",
             "ledger_url": f"http://{LEDGER}:{HTTP_PORT}",
             "smtp_url": f"smtp://{LEDGER}:{SMTP_PORT}",
+            "smtp_host": f"{LEDGER}",
+            "smtp_port": f"{SMTP_PORT}",
             "directory": str(self.directory),
             "lane": self.name,
         }

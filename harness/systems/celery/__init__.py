@@ -1,8 +1,9 @@
 """Celery, on Redis."""
 
 from harness.contract import Contract, ContractError
+from harness.system import Capability
 from harness.systems.celery.driver import CeleryDriver
-from harness.systems.driver import JobSystem
+from harness.systems.driver import NO_PLACE, JobSystem
 
 
 def check(contract: Contract) -> None:
@@ -14,4 +15,8 @@ def check(contract: Contract) -> None:
             raise ContractError(f"Worker({worker.name!r}): command is for other job systems; Celery's is known")
 
 
-CELERY = JobSystem(check=check, drive=CeleryDriver, cannot=lambda _: {})
+def cannot(contract: Contract) -> dict[Capability, str]:
+    return {} if contract.dead_letters is not None else {Capability.FIND_DEAD_LETTERS: NO_PLACE}
+
+
+CELERY = JobSystem(check=check, drive=CeleryDriver, cannot=cannot)

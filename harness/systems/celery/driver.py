@@ -221,8 +221,10 @@ class CeleryDriver(RedisDriver[Tap]):
             if question.get("point") == "body-began":
                 self._bodies.add(body)
                 self._begun[message] += 1
-                if job is not None:
-                    self._ran_on[job] = (str(question.get("node")), body.pid)
+                # What a job has enqueued (the next link of a chain) does the job's work.
+                worked_for = job or self._messages.get(MessageId(str(question.get("root", ""))))
+                if worked_for is not None:
+                    self._ran_on[worked_for] = (str(question.get("node")), body.pid)
             elif question.get("point") == "worker-ready":
                 self._ready.add(str(question.get("node")))
             elif question.get("point") == "body-ended":
@@ -232,7 +234,7 @@ class CeleryDriver(RedisDriver[Tap]):
         return job
 
     def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
-        """The node and the process that last began the job's body, as the probe said."""
+        """The node and the process that last began the job's body or one that it has enqueued, as the probe said."""
         del nodes
         with self._lock:
             return self._ran_on.get(job)

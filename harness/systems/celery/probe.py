@@ -79,7 +79,7 @@ def on_prerun(task_id: Any = None, task: Any = None, **_: Any) -> None:
     retries = getattr(getattr(task, "request", None), "retries", 0) or 0
     with Undisturbed():
         record("AttemptStarted", message=task_id, task=name, pid=os.getpid(), retries=retries)
-        stand_at("body-began", message=task_id)
+        stand_at("body-began", message=task_id, root=str(getattr(getattr(task, "request", None), "root_id", "") or ""))
     tell_lines(task)
 
 

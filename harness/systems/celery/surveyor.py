@@ -367,19 +367,27 @@ def numbers_in(module: Any) -> Any:
     for name, value in list(vars(module).items()):
         if name.startswith("__"):
             continue
-        if is_number(value):
-            found[name] = simple(value)
-        elif not isinstance(value, type) and not inspect.ismodule(value) and not callable(value):
-            held = getattr(value, "_wrapped", value)  # Django's lazy settings
-            attributes = dict(getattr(held, "__dict__", {}))
-            for cls in [type(held)] if not attributes else []:
-                attributes = {key: getattr(held, key, None) for key in getattr(cls, "__slots__", ())}
-            if held is not value:
-                attributes = {key: getattr(held, key, None) for key in dir(held) if key.isupper()}
-            found.update({f"{name}.{key}": simple(each) for key, each in attributes.items() if is_number(each)})
+        try:
+            found.update(numbers_of(name, value))
+        except Exception:  # noqa: S112 - Flask's `current_app` cannot be asked outside of a request; the others can
+            continue
         if len(found) > NUMBERS_MAX:
             break
     return found
+
+
+def numbers_of(name: Any, value: Any) -> Any:
+    if is_number(value):
+        return {name: simple(value)}
+    if isinstance(value, type) or inspect.ismodule(value) or callable(value):
+        return {}
+    held = getattr(value, "_wrapped", value)  # Django's lazy settings
+    attributes = dict(getattr(held, "__dict__", {}))
+    if not attributes:
+        attributes = {key: getattr(held, key, None) for key in getattr(type(held), "__slots__", ())}
+    if held is not value:
+        attributes = {key: getattr(held, key, None) for key in dir(held) if key.isupper()}
+    return {f"{name}.{key}": simple(each) for key, each in attributes.items() if is_number(each)}
 
 
 def is_number(value: Any) -> bool:

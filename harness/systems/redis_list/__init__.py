@@ -2,20 +2,21 @@
 
 from harness.contract import Contract, ContractError
 from harness.system import Capability
-from harness.systems.driver import JobSystem
+from harness.systems.driver import NO_PLACE, JobSystem
 from harness.systems.redis_list.driver import ListDriver
 
 NO_PROBE = "there is no probe in the worker that could tell when a body begins"
 NO_SWEEP = "a list gives back nothing of itself, however long a worker keeps it"
 NO_LIMIT = "there is no hard limit that would end a body"
 NO_FORMAT = "what is in a message is between the worker and its producer, so there is no format to spoil"
-NO_PLACE = "the contract does not say where dead letters go"
 
 
 def check(contract: Contract) -> None:
     """:raises ContractError: a worker without a command, a task without a queue, or what needs the subject's Python"""
     if contract.prepare:
         raise ContractError("Contract: prepare is called in the subject's Python, and a list's worker may have none")
+    if not contract.is_told:
+        raise ContractError("Contract: workers, effects and bounds are learnt of Celery only; tell them here")
     for worker in contract.workers:
         if not worker.command:
             raise ContractError(f"Worker({worker.name!r}): command is empty; say how this worker is started")
