@@ -172,6 +172,52 @@ def _killed_and_redelivered(
         )
 
 
+# Run in a process of its own: what a trial's time goes into, by the stage's own steps.
+TIMED = """
+import collections, json, sys, time
+from harness.explore import exploration, stage
+spent = collections.Counter()
+def timed(owner, name, told):
+    step = getattr(owner, name)
+    def run(*words, **named):
+        began = time.perf_counter()
+        try:
+            return step(*words, **named)
+        finally:
+            spent[told] += time.perf_counter() - began
+    setattr(owner, name, run)
+timed(stage.Stage, "_set_the_scene", "a clean scene, a worker where none lives")
+timed(stage.Stage, "_await_strike", "the job, up to the kill")
+timed(stage.Stage, "_recover", "the dead: until they are gone, and a new worker")
+timed(stage.Stage, "_drain", "redelivery, until drained")
+timed(stage.Stage, "_record_what_is_left_behind", "strays and files")
+timed(stage, "record_remains", "tables and dead letters")
+timed(exploration, "judge", "judging")
+timed(stage.Stage, "play", "whole")
+from harness.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(json.dumps(spent), file=sys.stderr)
+"""
+
+
+def spent() -> tuple[int, dict[str, float]]:
+    """How many trials one lane played, and the seconds of each step of them together."""
+    with tempfile.TemporaryDirectory() as name:
+        words = ["explore", str(HARD), "--job", "thrice", "--targets", "child,group", "--lanes", "1"]
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", TIMED, *words, "--out", f"{name}/out"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+        trials = json.loads(Path(name, "out", "explore.json").read_bytes())["trials"]
+        return trials, json.loads(done.stderr.strip().splitlines()[-1])
+
+
 def explored(lanes: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         words = ["explore", str(HARD), "--job", "thrice", "--targets", "child,group", "--lanes", str(lanes)]
@@ -209,6 +255,14 @@ def main() -> int:
             f"three effects, child and group, every boundary and side, {lanes} lane(s): "
             f"{each['trials']:.0f} trials in {each['seconds']:.1f} s; the target is {THREE_EFFECTS_SECONDS:g} s"
         )
+    trials, steps = spent()
+    whole = steps.pop("whole")
+    judging = steps.pop("judging")
+    print(f"where a trial's time goes, one lane, milliseconds each ({trials} trials)")
+    for step, seconds in sorted(steps.items(), key=lambda each: -each[1]):
+        print(f"  {step:50}{1000 * seconds / trials:8.1f}")
+    print(f"  {'the rest of the trial':50}{1000 * (whole - sum(steps.values())) / trials:8.1f}")
+    print(f"  {'judging':50}{1000 * judging / trials:8.1f}")
     reached = told[1]["per second"]
     print(f"one lane reached {reached:.1f} a second; the target is {TARGET_PER_SECOND:g}")
     return 0 if reached >= TARGET_PER_SECOND else 1

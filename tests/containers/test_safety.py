@@ -18,12 +18,25 @@ from tests.containers.conftest import DOCKER, Deploy
 GONE_SECONDS_MAX = 10
 
 
-def things(client: Any) -> set[str]:
-    """Everything in the daemon but images."""
-    containers = {each["Id"] for each in client.api.containers(all=True)}
-    networks = {each["Id"] for each in client.api.networks()}
-    volumes = {each["Name"] for each in client.api.volumes()["Volumes"] or []}
+def things(client: Any) -> dict[str, str]:
+    """Everything in the daemon but images, by its id: what it is, for whoever reads of it."""
+    containers = {
+        each["Id"]: f"container {each['Names']} {each['State']} {each['Labels']}"
+        for each in client.api.containers(all=True)
+    }
+    networks = {each["Id"]: f"network {each['Name']} {each['Labels']}" for each in client.api.networks()}
+    volumes = {
+        each["Name"]: f"volume {each['Name']} {each['Labels']}" for each in client.api.volumes()["Volumes"] or []
+    }
     return containers | networks | volumes
+
+
+def assert_as(before: dict[str, str], client: Any) -> None:
+    """The daemon has what it had; what came or went is named."""
+    now = things(client)
+    came = sorted(now[each] for each in now.keys() - before.keys())
+    went = sorted(before[each] for each in before.keys() - now.keys())
+    assert (came, went) == ([], [])
 
 
 def test_every_container_is_labelled_bounded_has_an_init_and_publishes_nothing(daemon: Any, deploy: Deploy) -> None:
@@ -81,12 +94,17 @@ def test_kill_9_of_the_harness_leaves_nothing_and_another_session_is_untouched(
         before = things(daemon)
         harness = started(directory)
         try:
-            wait_until(lambda: MOMENTS[moment](things(daemon) - before, directory), within=120, or_else=moment)
+            wait_until(
+                lambda: MOMENTS[moment](things(daemon).keys() - before.keys(), directory), within=120, or_else=moment
+            )
         finally:
             harness.send_signal(signal.SIGKILL)
             harness.wait()
 
-        wait_until(lambda: things(daemon) == before, within=GONE_SECONDS_MAX, or_else="something was still there")
+        deadline = time.monotonic() + GONE_SECONDS_MAX
+        while things(daemon).keys() != before.keys() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert_as(before, daemon)
         system.messages.enqueue(system.plan.workload[0])
         assert system.messages.wait_acknowledged(system.plan.workload[0].job, within=60)
 
@@ -113,26 +131,20 @@ def test_what_a_harness_and_its_reaper_leave_that_were_both_killed_is_removed_by
 ) -> None:
     before = things(daemon)
     harness = started(tmp_path / "out")
-    wait_until(lambda: len(things(daemon) - before) >= 2, within=120, or_else="no container was made")
+    wait_until(lambda: len(things(daemon).keys() - before.keys()) >= 2, within=120, or_else="no container was made")
     reapers = [pid for pid in _children(harness.pid) if "harness.runtimes.docker.reaper" in _words(pid)]
     for pid in (*reapers, harness.pid):
         os.kill(pid, signal.SIGKILL)
     harness.wait()
     assert len(reapers) == 1
 
-    cleaned = _clean_until(lambda: things(daemon) == before)
-    assert "removed those of" in cleaned
-
-
-def _clean_until(done: Any) -> str:
-    """`jobproof clean`, again while what was being made when the harness died still appears."""
     said = ""
     deadline = time.monotonic() + GONE_SECONDS_MAX
-    while time.monotonic() < deadline:
+    while things(daemon).keys() != before.keys() and time.monotonic() < deadline:
+        # Again: what was being made when the harness died may still appear.
         said += subprocess.run(command_line("clean"), cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        if done():
-            return said
-    raise AssertionError(f"something was still there: {said}")
+    assert_as(before, daemon)
+    assert "removed those of" in said
 
 
 def _children(pid: int) -> list[int]:
