@@ -1,5 +1,6 @@
 """A Docker daemon and the images, or the reason why there are none; with CI=true they must be there."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,12 +23,25 @@ BASE = os.environ.get("JOBPROOF_BASE_IMAGE", "")
 DOCKER = ("--runtime", "docker", *(("--base-image", BASE) if BASE else ()))
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.containers)
             # One after the other, wherever the rest runs: a lane of containers takes all the cores that there are.
             item.add_marker(pytest.mark.xdist_group("containers"))
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No other test of this run has containers: some compare all that the daemon has with what it had."""
+    run = tmp_path_factory.getbasetemp()
+    with ((run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "containers.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.fail("two tests with containers ran at once: xdist did not keep their group together")
+        yield
 
 
 @pytest.fixture(scope="session")
