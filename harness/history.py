@@ -35,6 +35,7 @@ from harness.events import (
     EnqueueCalled,
     EnqueueReturned,
     Event,
+    FaultLanded,
     JobId,
     MessageId,
     Published,
@@ -111,7 +112,17 @@ class History:
         return self._expected(EITHER)
 
     def _expected(self, end: str) -> tuple[JobId, ...]:
-        return tuple(job for job in self.accepted if self.enqueued[job].expected == end)
+        return tuple(job for job in self.accepted if self._end_of(job) == end)
+
+    def _end_of(self, job: JobId) -> str:
+        """What had to become of a job. Where not all that was to befall it did, a correct worker may have done it."""
+        end = self.enqueued[job].expected
+        return EITHER if end == DEAD_LETTERED and not self.struck_as_planned else end
+
+    @cached_property
+    def struck_as_planned(self) -> bool:
+        """Whether every planned fault landed."""
+        return {event.step for event in self.of(FaultLanded)} >= set(range(len(self.began.steps)))
 
     def task(self, job: JobId) -> Task | None:
         return self.contract.task(self.enqueued[job].task)

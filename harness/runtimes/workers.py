@@ -25,6 +25,7 @@ from harness.waiting import WaitedInVainError, wait_until
 READY_SECONDS_MAX = 60.0
 GONE_SECONDS_MAX = 15.0
 BACKLOG_SECONDS_MAX = 5.0
+TOLD_SECONDS_MAX = 5.0
 SECOND_RUN_SECONDS_MAX = 15.0
 
 
@@ -187,13 +188,26 @@ class LaneWorkers:
 
         :raises SubjectError: nobody arrived, or it was not seen who runs the job and there are several nodes
         """
-        job = arrival.job if arrival is not None else None
-        ran_on = self.driver.ran_on(job, self.pids()) if job is not None else None
+        ran_on = self._ran_on(arrival.job) if arrival is not None and arrival.job is not None else None
         if ran_on is not None and ran_on[0] in self.nodes:
             return self.nodes[ran_on[0]], ran_on[1]
         if len(self.nodes) > 1:
             raise SubjectError("it is not known which worker runs the job: it was not seen to begin")
         return next(iter(self.nodes.values())), None
+
+    def _ran_on(self, job: JobId) -> tuple[str, int] | None:
+        """Who runs the job, or was the last to.
+
+        Who arrived has begun, but that may be told later: till then the last one is dead, or of several none is known.
+        """
+
+        def told() -> bool:
+            ran_on = self.driver.ran_on(job, self.pids())
+            return _lives(ran_on[1]) if ran_on is not None else len(self.nodes) == 1
+
+        with suppress(WaitedInVainError):
+            wait_until(told, within=TOLD_SECONDS_MAX, or_else="nobody was seen to begin the job")
+        return self.driver.ran_on(job, self.pids())
 
     def tree(self, node: Node) -> list[psutil.Process]:
         main = psutil.Process(node.pid)
@@ -335,6 +349,12 @@ class LaneWorkers:
 def runs(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _lives(pid: int) -> bool:
+    with suppress(psutil.Error):
+        return runs(psutil.Process(pid))
     return False
 
 

@@ -11,6 +11,8 @@ from harness.events import (
     EffectApplied,
     EnqueueCalled,
     EnqueueReturned,
+    FaultLanded,
+    FaultMissed,
     Published,
     Queued,
     QueueDrained,
@@ -69,6 +71,40 @@ def test_poison_that_was_swallowed_is_a_violation_and_its_attempts_are_the_proof
     assert answer is VIOLATED
     assert "poison-1" in because
     assert [type(event) for event in witnesses] == [EnqueueReturned, AttemptStarted]
+
+
+KILLS = ("SIGKILL the pool child", "SIGKILL the pool child for the 2. time")
+
+
+def done_after(*strikes: FaultLanded | FaultMissed) -> History:
+    """A job that was to be killed once more than it may be, and that was done in the end."""
+    return history(
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a", expected=DEAD_LETTERED),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        *strikes,
+        requested(1, "POST /mails", "mail-a"),
+        EffectApplied(request=1, label="POST /mails", key=""),
+        QueueDrained(),
+        RunEnded(),
+        steps=KILLS,
+    )
+
+
+def test_a_job_that_was_done_although_every_planned_kill_landed_had_to_be_given_up() -> None:
+    told = done_after(
+        FaultLanded(step=0, fault="kill-worker", jobs=("job-1",)),
+        FaultLanded(step=1, fault="kill-worker", jobs=("job-1",)),
+    )
+    assert status(told) is VIOLATED
+
+
+def test_a_job_is_not_missed_among_the_dead_where_a_planned_kill_did_not_land() -> None:
+    landed = FaultLanded(step=0, fault="kill-worker", jobs=("job-1",))
+    missed = FaultMissed(step=1, fault="kill-worker", because="it was not seen who runs the job")
+    for told in (done_after(landed, missed), done_after(landed)):  # by a word, or never reached
+        assert told.expected_either() == ("job-1",)
+        assert {verdict.guarantee: verdict.status for verdict in judge(told)}["exercised"] is UNKNOWN
+        assert not [verdict for verdict in judge(told) if verdict.status is VIOLATED]
 
 
 def test_a_job_that_could_be_done_must_not_be_a_dead_letter() -> None:
