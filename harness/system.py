@@ -31,6 +31,7 @@ class Capability(StrEnum):
     HIDE_TABLE = "hide-table"
     BLOCK_DIRECTORY = "block-directory"
     SEE_BODIES = "see-bodies"  # a probe in the worker tells when a body begins and ends
+    RUN_PREVIOUS_RELEASE = "run-previous-release"
     FIND_DEAD_LETTERS = "find-dead-letters"  # it is known where a job goes that has to be given up
     CRASH_HOST = "crash-host"
     CUT_OFF_HOST = "cut-off-host"
@@ -261,6 +262,27 @@ class Stores(Protocol):
     def unblock_spool(self) -> None: ...
 
 
+class Releases(Protocol):
+    """Which release of the subject is where: this one everywhere, until told otherwise.
+
+    :raises SubjectError: the contract tells of no previous release, or it cannot be started
+    """
+
+    def enqueue_as_before(self, jobs: tuple[JobId, ...]) -> None:
+        """These jobs are enqueued by the previous release from here on, and the others as before by this one."""
+        ...
+
+    def enqueue_as_now(self) -> None: ...
+
+    def work_as_before(self) -> None:
+        """Every worker is ended, with time for what it does, and one of the previous release takes its place."""
+        ...
+
+    def work_as_now(self) -> None:
+        """The same, back again; first what is there is left some time to be worked off."""
+        ...
+
+
 class Hosts(Protocol):
     """The machines that workers run on, each on one of its own. The host that is hurt is that of the arrived job.
 
@@ -326,6 +348,9 @@ class System(Protocol):
 
     @property
     def downstream(self) -> Downstream: ...
+
+    @property
+    def releases(self) -> Releases: ...
 
     @property
     def hosts(self) -> Hosts:

@@ -11,6 +11,7 @@ from harness.contract import (
     JsonField,
     PlantedBug,
     Poison,
+    Release,
     Sidecar,
     SqlTable,
     Task,
@@ -91,7 +92,12 @@ CONTRACT = Contract(
             name="reference_worker.send_verification_email",
             queue="notifications",
             identity="{user_id}",
-            inputs=tuple({"user_id": f"user-{number}"} for number in (1, 2, 3)),
+            inputs=(
+                {"user_id": "user-1", "language": "en"},
+                {"user_id": "user-2", "language": "en"},
+                {"user_id": "user-3", "language": "de"},
+            ),
+            previous_inputs=({"user_id": "user-1"}, {"user_id": "user-2"}, None),
             wrong_arguments={"user": "user-1"},
             effects=(Effect(request="MAIL /*", belongs_to=Header("X-Entity-Ref-ID")),),
             # A mail server need not recognise a mail that it has had before.
@@ -194,6 +200,7 @@ CONTRACT = Contract(
         SqlTable(url=_DATABASE, table="customers", columns=("customer_id", "version", "synced_version")),
         SqlTable(url=_DATABASE, table="exports", columns=("export_id", "state")),
     ),
+    previous=Release(environment={"REFERENCE_WORKER_RELEASE": "previous"}),
     planted_bugs=(
         _bug(
             "early-ack",
@@ -323,6 +330,19 @@ CONTRACT = Contract(
             "nothing-lost",
             "bounded-wait",
             "same-outcome",
+        ),
+        _bug(
+            "required-argument-added",
+            "a new argument without a default: what an earlier release has enqueued cannot be done any more",
+            "dead-letters-exact",
+            ("old-messages-to-new-code",),
+            "same-outcome",
+        ),
+        _bug(
+            "unknown-arguments-dropped",
+            "arguments that it does not know are dropped: messages of a later release are done otherwise than meant",
+            "same-outcome",
+            ("new-messages-to-old-code",),
         ),
         _bug(
             "temp-files-left",

@@ -32,6 +32,7 @@ from scenarios.poisoned_messages import POISONED_MESSAGES
 from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
+from scenarios.two_releases import NEW_MESSAGES_TO_OLD_CODE, OLD_MESSAGES_TO_NEW_CODE
 from scenarios.worker_cut_off import WORKER_CUT_OFF
 from scenarios.worker_killed import WORKER_KILLED_CHILD, WORKER_KILLED_GROUP, WORKER_KILLED_MAIN
 from scenarios.worker_starved import WORKER_STARVED
@@ -47,6 +48,8 @@ CATALOGUE: tuple[Scenario, ...] = (
     DEPLOY_WITH_TIME,
     DEPLOY_WITH_SHORT_GRACE,
     DEPLOY_TO_THE_GROUP,
+    OLD_MESSAGES_TO_NEW_CODE,
+    NEW_MESSAGES_TO_OLD_CODE,
     DELIVERED_TWICE,
     DELIVERED_TWICE_AT_ONCE,
     DELIVERED_TWICE_OVERTAKEN,

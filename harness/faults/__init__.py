@@ -11,6 +11,7 @@ from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
 from harness.faults.drip_reply import DripReply
+from harness.faults.enqueue_as_before import EnqueueAsBefore
 from harness.faults.exhaust_files import ExhaustFiles
 from harness.faults.exhaust_memory import ExhaustMemory
 from harness.faults.feed_poison import FeedPoison
@@ -32,6 +33,7 @@ from harness.faults.starve_host import StarveHost
 from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
 from harness.faults.together import Together
+from harness.faults.work_as_before import WorkAsBefore
 
 Fault: TypeAlias = SingleFault | Together
 
@@ -45,6 +47,7 @@ __all__ = [
     "DeliverAgain",
     "Deploy",
     "DripReply",
+    "EnqueueAsBefore",
     "ExhaustFiles",
     "ExhaustMemory",
     "Fault",
@@ -66,4 +69,5 @@ __all__ = [
     "StopDraining",
     "SubmitAgain",
     "Together",
+    "WorkAsBefore",
 ]

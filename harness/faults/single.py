@@ -8,6 +8,7 @@ from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
 from harness.faults.drip_reply import DripReply
+from harness.faults.enqueue_as_before import EnqueueAsBefore
 from harness.faults.exhaust_files import ExhaustFiles
 from harness.faults.exhaust_memory import ExhaustMemory
 from harness.faults.feed_poison import FeedPoison
@@ -27,6 +28,7 @@ from harness.faults.slow_broker import SlowBroker
 from harness.faults.starve_host import StarveHost
 from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
+from harness.faults.work_as_before import WorkAsBefore
 
 SingleFault: TypeAlias = (
     AnswerErrors
@@ -35,6 +37,7 @@ SingleFault: TypeAlias = (
     | DeliverAgain
     | Deploy
     | DripReply
+    | EnqueueAsBefore
     | ExhaustFiles
     | ExhaustMemory
     | FeedPoison
@@ -54,4 +57,5 @@ SingleFault: TypeAlias = (
     | StarveHost
     | StopDraining
     | SubmitAgain
+    | WorkAsBefore
 )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from harness.contract import Worker
 from harness.events import JobId, LeftBehind, NodeExited, NodeStarted
 from harness.lane import Lane
-from harness.runtimes.forker import Forker
+from harness.runtimes.launch import Launch
 from harness.runtimes.log_tail import tail
 from harness.services.gate import Arrival, Gate
 from harness.store import HARNESS, OBSERVER, Recorder
@@ -49,21 +48,15 @@ class LaneWorkers:
         recorder: Recorder,
         driver: Driver,
         gate: Gate,
-        forker: Forker,
-        placeholders: dict[str, str],
-        environment: dict[str, str],
-        cwd: Path,
+        launch: Launch,
     ) -> None:
         self.nodes = {worker.name: Node(worker=worker) for worker in workers}
         self.lane = lane
         self.recorder = recorder
         self.driver = driver
         self.gate = gate
-        self.forker = forker
-        self.placeholders = placeholders
-        self.environment = environment
+        self.launch = launch
         self.wrapper: tuple[str, ...] = ()  # a command that becomes the one behind it
-        self.cwd = cwd
         self._frozen: list[Node] = []
         self._terminated: Node | None = None
 
@@ -86,20 +79,22 @@ class LaneWorkers:
 
     def _spawn(self, node: Node) -> None:
         name = node.worker.name
-        is_forked = self.forker.ready() and self.driver.can_fork(node.worker)
+        launch = self.launch
+        is_forked = launch.forker.ready() and self.driver.can_fork(node.worker)
         node.pid = self.lane.spawn(
-            [*self.wrapper, *self.driver.worker_command(node.worker, self.placeholders)],
+            [*self.wrapper, *self.driver.worker_command(node.worker, launch.placeholders)],
             environment={
-                **self.environment,
+                **launch.environment,
                 "JOBPROOF_EVENTS": str(self.recorder.log_of(name)),
                 "JOBPROOF_GATE": str(self.gate.path),
                 "JOBPROOF_NODE": name,
                 "JOBPROOF_ORIGIN": repr(self.recorder.origin),
             },
-            cwd=self.cwd,
+            cwd=launch.cwd,
+            image=launch.image,
             log=f"{name}.log",
             on_exit=lambda pid, status: self._exited(name, pid, status),
-            forker=self.forker.pid if is_forked else 0,
+            forker=launch.forker.pid if is_forked else 0,
             writes=(self.recorder.log_of(name),),
         )
         self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
@@ -320,6 +315,26 @@ class LaneWorkers:
             self._kill_whole(node, Target.GROUP)
         node.down = True
         self.recover()
+
+    def replace(self, launch: Launch, *, grace_seconds: float) -> None:
+        """A deploy to all at once: SIGTERM, SIGKILL after the grace, then workers that are launched so."""
+        up = [node for node in self.nodes.values() if self.lane.exit_of(node.pid) is None]
+        for node in up:
+            node.dead_clients |= self._clients_of(node)
+            os.kill(node.pid, signal.SIGTERM)
+        with suppress(WaitedInVainError):
+            wait_until(
+                lambda: all(self.lane.exit_of(node.pid) for node in up), within=grace_seconds, or_else="one did not end"
+            )
+        for node in up:
+            if self.lane.exit_of(node.pid) is None:
+                self._kill_whole(node, Target.GROUP)
+        self.launch = launch
+        clients = set().union(*(node.dead_clients for node in self.nodes.values()))
+        for node in self.nodes.values():
+            node.down, node.dead_clients = False, set()
+        self.driver.redeliver(clients)
+        self.start()
 
     def stop_serving(self, queue: str) -> Impact:
         serving = [node for node in self.nodes.values() if queue in node.worker.queues]

@@ -1,5 +1,6 @@
 """Mistakes in what a task does: planted once the tasks are defined."""
 
+import inspect
 import logging
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from reference_worker.records import exports, invoices
 _log = logging.getLogger(__name__)
 _MAIL = "reference_worker.send_invoice_email"
 _CHARGE = "reference_worker.charge_invoice"
+_VERIFICATION = "reference_worker.send_verification_email"
 _EXPORT = "reference_worker.generate_export"
 
 
@@ -183,6 +185,32 @@ def claim_without_fencing(app: Any) -> None:
     generate_export.store = store
 
 
+def required_argument_added(app: Any) -> None:
+    """Whoever enqueues it has the argument from now on. What is in the queue already has not."""
+    task = app.tasks[_VERIFICATION]
+    if "language" not in inspect.signature(task.run).parameters:
+        return  # the release before had nothing to add it to
+    send = task.run
+
+    def body(_self: Any, user_id: str, language: str) -> None:
+        send(user_id, language)
+
+    replace_body(app, _VERIFICATION, body)
+
+
+def unknown_arguments_dropped(app: Any) -> None:
+    """`**_` lets old code take the messages of any later release, and do something else than they ask for."""
+    task = app.tasks[_VERIFICATION]
+    task.check_arguments = lambda *_: None
+    send = task.run
+    known = inspect.signature(send).parameters
+
+    def body(_self: Any, **arguments: Any) -> None:
+        send(**{name: value for name, value in arguments.items() if name in known})
+
+    replace_body(app, _VERIFICATION, body)
+
+
 def temp_files_left(_app: Any) -> None:
     """A file with a name, and nobody who removes it: the disk fills up, some months later."""
     from reference_worker.app import SETTINGS
@@ -234,6 +262,8 @@ BUGS: dict[str, Callable[[Any], None]] = {
     "outbox-outside-transaction": outbox_outside_transaction,
     "claim-without-takeover": claim_without_takeover,
     "claim-without-fencing": claim_without_fencing,
+    "required-argument-added": required_argument_added,
+    "unknown-arguments-dropped": unknown_arguments_dropped,
     "temp-files-left": temp_files_left,
     "orphan-process": orphan_process,
 }

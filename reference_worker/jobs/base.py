@@ -41,7 +41,7 @@ class Job(Task):
         return identity_of(self.name, self.run, args, kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        self._check(args, kwargs)
+        self.check_arguments(args, kwargs)
         if self.request.called_directly:
             self.run(*args, **kwargs)
             return
@@ -88,7 +88,7 @@ class Job(Task):
                 raise  # the last retry is used up
             raise Reject(late, requeue=True) from error
 
-    def _check(self, args: Any, kwargs: Any) -> None:
+    def check_arguments(self, args: Any, kwargs: Any) -> None:
         """:raises WrongArgumentsError: before anything is touched"""
         try:
             arguments = inspect.signature(self.run).bind(*args, **kwargs).arguments
