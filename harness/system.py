@@ -177,6 +177,14 @@ class Workers(Protocol):
         """
         ...
 
+    def loop(self, arrival: Arrival | None, *, times: int) -> Impact:
+        """SIGKILL the process group of the worker that runs the arrived job, and then of each that takes its place.
+
+        Each of these lives until it has taken messages, and is killed before it begins any. `times` is of all of them;
+        the last one is down afterwards.
+        """
+        ...
+
     def freeze(self, arrival: Arrival | None) -> Impact:
         """SIGSTOP the process group of the worker that runs the arrived job.
 

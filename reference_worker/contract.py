@@ -323,6 +323,13 @@ CONTRACT = Contract(
             "attempts-bounded",
         ),
         _bug(
+            "deliveries-counted-on-arrival",
+            "what a worker has only taken counts as tried: workers that die for another reason use up its budget",
+            "dead-letters-exact",
+            ("worker-in-a-crash-loop",),
+            "same-outcome",
+        ),
+        _bug(
             "no-reconnect",
             "the worker ends when its broker goes away, and nobody starts it again",
             "workers-listening",

@@ -34,6 +34,7 @@ from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
 from scenarios.two_releases import NEW_MESSAGES_TO_OLD_CODE, OLD_MESSAGES_TO_NEW_CODE
 from scenarios.worker_cut_off import WORKER_CUT_OFF
+from scenarios.worker_in_a_crash_loop import WORKER_IN_A_CRASH_LOOP
 from scenarios.worker_killed import WORKER_KILLED_CHILD, WORKER_KILLED_GROUP, WORKER_KILLED_MAIN
 from scenarios.worker_starved import WORKER_STARVED
 
@@ -44,6 +45,7 @@ CATALOGUE: tuple[Scenario, ...] = (
     KILLED_BETWEEN_EFFECT_AND_RECORD,
     KILLED_BEFORE_A_LATER_EFFECT,
     BACKLOG_OF_A_DEAD_WORKER,
+    WORKER_IN_A_CRASH_LOOP,
     FROZEN_PAST_THE_VISIBILITY_TIMEOUT,
     DEPLOY_WITH_TIME,
     DEPLOY_WITH_SHORT_GRACE,

@@ -7,6 +7,7 @@ from typing import TypeAlias, get_args
 
 from harness.faults.answer_errors import AnswerErrors
 from harness.faults.crash_host import CrashHost
+from harness.faults.crash_loop import CrashLoop
 from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
@@ -43,6 +44,7 @@ __all__ = [
     "CATALOGUE",
     "AnswerErrors",
     "CrashHost",
+    "CrashLoop",
     "CutOffHost",
     "DeliverAgain",
     "Deploy",

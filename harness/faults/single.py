@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 from harness.faults.answer_errors import AnswerErrors
 from harness.faults.crash_host import CrashHost
+from harness.faults.crash_loop import CrashLoop
 from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
@@ -33,6 +34,7 @@ from harness.faults.work_as_before import WorkAsBefore
 SingleFault: TypeAlias = (
     AnswerErrors
     | CrashHost
+    | CrashLoop
     | CutOffHost
     | DeliverAgain
     | Deploy

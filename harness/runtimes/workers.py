@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,8 @@ READY_SECONDS_MAX = 60.0
 GONE_SECONDS_MAX = 15.0
 BACKLOG_SECONDS_MAX = 5.0
 SECOND_RUN_SECONDS_MAX = 15.0
+TAKEN_SECONDS_MAX, STILL_SECONDS = 5.0, 0.3
+READY = "worker-ready"
 
 
 @dataclass(kw_only=True)
@@ -242,11 +245,63 @@ class LaneWorkers:
     def recover(self) -> None:
         for node in self.nodes.values():
             if node.down:
-                node.down = False
-                clients, node.dead_clients = node.dead_clients, set()
-                self.driver.redeliver(clients)
-                self._spawn(node)
-                self._await_ready(node)
+                self._start_again(node)
+
+    def _start_again(self, node: Node) -> None:
+        node.down = False
+        clients, node.dead_clients = node.dead_clients, set()
+        self.driver.redeliver(clients)
+        self._spawn(node)
+        self._await_ready(node)
+
+    # --- crash loops ---
+
+    def loop(self, arrival: Arrival | None, *, times: int) -> Impact:
+        node, _ = self.victim(arrival)
+        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
+        impacts = [self._kill_whole(node, Target.GROUP, arrived)]
+        while len(impacts) < times:
+            impacts.append(self._kill_once_up(node))
+        return Impact(
+            targets=(f"worker {node.worker.name!r}, {times} times, and {times - 1} of them when it had just come up",),
+            jobs=tuple(dict.fromkeys(job for impact in impacts for job in impact.jobs)),
+        )
+
+    def _kill_once_up(self, node: Node) -> Impact:
+        """Start it, let it take messages and begin none, and kill it.
+
+        It takes none before it has said that it is ready, and is held while it says so; its pool stands still from then
+        on. A pool without children of its own is killed with what it has taken by then, which may be nothing.
+        """
+        ready = self.gate.arm_next(READY)
+        try:
+            self._start_again(node)
+            children = psutil.Process(node.pid).children(recursive=True)
+            for child in children:
+                child.suspend()
+        finally:
+            ready.release()
+        if children:
+            self._await_full(node)
+        return self._kill_whole(node, Target.GROUP)
+
+    def _await_full(self, node: Node) -> None:
+        """Until a worker whose pool stands still has taken what it can, and has done with it what it does on arrival.
+
+        Another worker of its queue may have been faster, so it may be nothing.
+        """
+        seen: tuple[JobId, ...] = ()
+        since = time.monotonic()
+
+        def full() -> bool:
+            nonlocal seen, since
+            held = self.driver.in_flight(self._clients_of(node))
+            if held != seen:
+                seen, since = held, time.monotonic()
+            return bool(held) and time.monotonic() - since > STILL_SECONDS
+
+        with suppress(WaitedInVainError):
+            wait_until(full, within=TAKEN_SECONDS_MAX, or_else="it took nothing")
 
     # --- freezes ---
 
