@@ -62,6 +62,14 @@ class Target(StrEnum):
     GROUP = "group"
 
 
+class Direction(StrEnum):
+    """Which packets do not pass."""
+
+    BOTH = "both"
+    TO = "to"  # what is sent to the host; what it sends arrives
+    FROM = "from"  # what the host sends; what is sent to it arrives
+
+
 class PlannedJob(Struct, frozen=True, kw_only=True):
     """One requested unit of work, with the identity that outlives messages, retries and resubmission."""
 
@@ -304,8 +312,12 @@ class Hosts(Protocol):
         """
         ...
 
-    def cut_off(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
-        """Nothing passes to it or from it. Its connections stay, and go on where they were once it is healed."""
+    def cut_off(self, arrival: Arrival | None, direction: Direction) -> AbstractContextManager[Evidence]:
+        """Nothing passes to it or from it, or only in one direction.
+
+        Its connections stay, and go on where they were once it is healed. In one direction it has landed when a packet
+        was lost that way.
+        """
         ...
 
     def starve(self, arrival: Arrival | None, *, cpus: float) -> AbstractContextManager[Evidence]:

@@ -33,7 +33,7 @@ from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
 from scenarios.two_releases import NEW_MESSAGES_TO_OLD_CODE, OLD_MESSAGES_TO_NEW_CODE
-from scenarios.worker_cut_off import WORKER_CUT_OFF
+from scenarios.worker_cut_off import WORKER_CUT_OFF, WORKER_DEAF, WORKER_MUTE
 from scenarios.worker_in_a_crash_loop import WORKER_IN_A_CRASH_LOOP
 from scenarios.worker_killed import WORKER_KILLED_CHILD, WORKER_KILLED_GROUP, WORKER_KILLED_MAIN
 from scenarios.worker_starved import WORKER_STARVED
@@ -79,6 +79,8 @@ CATALOGUE: tuple[Scenario, ...] = (
     *BROKER_RESTARTED,
     HOST_CRASHED,
     WORKER_CUT_OFF,
+    WORKER_DEAF,
+    WORKER_MUTE,
     WORKER_STARVED,
     NAMES_HIDDEN,
     MEMORY_EXHAUSTED,

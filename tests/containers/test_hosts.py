@@ -8,10 +8,10 @@ import psutil
 import pytest
 
 from harness.faults import CrashHost, CutOffHost, ExhaustFiles, ExhaustMemory, HideNames, KillWorker, StarveHost
-from harness.system import Evidence, Target
+from harness.system import Direction, Evidence, Target
 from harness.waiting import wait_until
 from tests.containers.conftest import Deploy
-from tests.containers.test_operations import applied, arrived, drained
+from tests.containers.test_operations import SECONDS_MAX, applied, arrived, drained
 
 
 @contextmanager
@@ -70,6 +70,53 @@ def test_a_worker_that_was_cut_off_goes_on_with_the_connections_that_it_had(
         assert inside(daemon, system, reach) == 0
         drained(system)
         assert system.driver.connections_of(pids) & before & system.driver.clients()
+    assert applied(tmp_path) == 1
+
+
+TALKS = """
+import pathlib, socket, sys, time
+to_broker = socket.create_connection((sys.argv[1], 6379))
+folder = pathlib.Path(sys.argv[2])
+to_broker.sendall(b"SUBSCRIBE told\\r\\n")
+to_broker.recv(4096)
+speaks = socket.create_connection((sys.argv[1], 6379))
+(folder / "connected").touch()
+while not (folder / "speak").exists():
+    to_broker.settimeout(0.05)
+    try:
+        (folder / "heard").write_bytes(to_broker.recv(4096))
+    except TimeoutError:
+        pass
+speaks.sendall(b"SET said 1\\r\\n")
+(folder / "answered").write_bytes(speaks.recv(4096))
+"""
+
+
+@pytest.mark.parametrize("direction", [Direction.TO, Direction.FROM])
+def test_in_one_direction_packets_are_lost_and_in_the_other_they_pass_until_it_is_healed(
+    direction: Direction, daemon: Any, deploy: Deploy, tmp_path: Path
+) -> None:
+    with deploy() as system:
+        told = Path(system.home.directory)
+        container = daemon.containers.get(system.lane.container_of(system.workers.nodes["w"].pid))
+        broker = system.home.seats(proxied=False)["broker"].address
+        container.exec_run(["python", "-c", TALKS, broker, str(told)], detach=True)
+        wait_until((told / "connected").exists, within=SECONDS_MAX, or_else="it did not connect")
+        client = system.broker_server.client
+        with hurt(system, CutOffHost(direction=direction)) as evidence:
+            client.publish("told", "something")
+            if direction is Direction.FROM:
+                wait_until((told / "heard").exists, within=SECONDS_MAX, or_else="it heard nothing")
+            (told / "speak").touch()
+            if direction is Direction.TO:
+                wait_until(lambda: client.get("said"), within=SECONDS_MAX, or_else="what it said did not arrive")
+            wait_until(evidence, within=SECONDS_MAX, or_else="no packet was lost")
+            assert _impact(evidence).targets == (f"packets {direction} worker 'w'",)
+            assert (told / "heard").exists() == (direction is Direction.FROM)
+            assert bool(client.get("said")) == (direction is Direction.TO)
+            assert not (told / "answered").exists()
+        wait_until((told / "answered").exists, within=SECONDS_MAX, or_else="its connection did not go on")
+        drained(system)
     assert applied(tmp_path) == 1
 
 
