@@ -32,6 +32,7 @@ class Capability(StrEnum):
     BLOCK_DIRECTORY = "block-directory"
     SEE_BODIES = "see-bodies"  # a probe in the worker tells when a body begins and ends
     RUN_PREVIOUS_RELEASE = "run-previous-release"
+    MOVE_CLOCK = "move-clock"
     FIND_DEAD_LETTERS = "find-dead-letters"  # it is known where a job goes that has to be given up
     CRASH_HOST = "crash-host"
     CUT_OFF_HOST = "cut-off-host"
@@ -299,6 +300,17 @@ class Releases(Protocol):
         ...
 
 
+class Clocks(Protocol):
+    """What the workers' clocks show. Monotonic time, by which the record is kept, is the harness's at all times."""
+
+    def move(self, arrival: Arrival | None, *, seconds: float) -> AbstractContextManager[Evidence]:
+        """The clock of the worker that runs the arrived job jumps, ahead or (below 0) back, and at the end back again.
+
+        It landed when the worker has told a time that is so far from the harness's.
+        """
+        ...
+
+
 class Hosts(Protocol):
     """The machines that workers run on, each on one of its own. The host that is hurt is that of the arrived job.
 
@@ -371,6 +383,9 @@ class System(Protocol):
 
     @property
     def releases(self) -> Releases: ...
+
+    @property
+    def clocks(self) -> Clocks: ...
 
     @property
     def hosts(self) -> Hosts:

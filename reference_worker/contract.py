@@ -297,7 +297,7 @@ CONTRACT = Contract(
             "claim-without-fencing",
             "a claim that expires, and nothing that stops a holder who was only thought to be dead",
             "effects-once",
-            ("frozen-past-the-visibility-timeout", "delivered-twice-overtaken"),
+            ("frozen-past-the-visibility-timeout", "delivered-twice-overtaken", "worker-clock-ahead"),
             "same-outcome",
         ),
         _bug(
@@ -312,6 +312,14 @@ CONTRACT = Contract(
             "attempts-bounded",
             ("downstream-fails-then-works",),
             "dead-letters-exact",
+            "same-outcome",
+        ),
+        _bug(
+            "retry-by-the-clock",
+            "a retry is due at a time of day: told by a clock that was ahead, it comes an hour late",
+            "bounded-wait",
+            ("worker-clock-jumps-ahead",),
+            "nothing-lost",
             "same-outcome",
         ),
         _bug(

@@ -33,6 +33,7 @@ from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
 from scenarios.two_releases import NEW_MESSAGES_TO_OLD_CODE, OLD_MESSAGES_TO_NEW_CODE
+from scenarios.worker_clock import WORKER_CLOCK_AHEAD, WORKER_CLOCK_JUMPS_AHEAD, WORKER_CLOCK_JUMPS_BACK
 from scenarios.worker_cut_off import WORKER_CUT_OFF, WORKER_DEAF, WORKER_MUTE
 from scenarios.worker_in_a_crash_loop import WORKER_IN_A_CRASH_LOOP
 from scenarios.worker_killed import WORKER_KILLED_CHILD, WORKER_KILLED_GROUP, WORKER_KILLED_MAIN
@@ -75,6 +76,9 @@ CATALOGUE: tuple[Scenario, ...] = (
     DOWNSTREAM_DRIPS,
     FLOODED_BY_SLOW_JOBS,
     QUEUE_THAT_NOBODY_DRAINS,
+    WORKER_CLOCK_AHEAD,
+    WORKER_CLOCK_JUMPS_AHEAD,
+    WORKER_CLOCK_JUMPS_BACK,
     BROKER_SLOW,
     *BROKER_RESTARTED,
     HOST_CRASHED,

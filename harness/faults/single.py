@@ -21,6 +21,7 @@ from harness.faults.hide_names import HideNames
 from harness.faults.kill_worker import KillWorker
 from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
+from harness.faults.move_clock import MoveClock
 from harness.faults.refuse_connections import RefuseConnections
 from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
@@ -51,6 +52,7 @@ SingleFault: TypeAlias = (
     | KillWorker
     | LateReply
     | LoseReply
+    | MoveClock
     | RefuseConnections
     | ResetConnection
     | RestartBroker

@@ -11,6 +11,8 @@ from harness.contract import Contract, Release, Sidecar, Worker, fill
 from harness.events import EnqueueCalled, LeftBehind, NodeExited, NodeStarted, SubjectDescribed
 from harness.lane import Lane
 from harness.plan import Plan
+from harness.runtimes import faketime
+from harness.runtimes.clocks import LaneClocks
 from harness.runtimes.forker import Forker
 from harness.runtimes.ground import BROKER, LEDGER, Home, Listening, ready
 from harness.runtimes.launch import Launch
@@ -28,7 +30,8 @@ from harness.systems import system_of
 from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
 
-CAPABILITIES = frozenset(Capability) - OF_HOSTS  # what can be done to processes that this machine runs
+# What can be done to processes that this machine runs.
+CAPABILITIES = frozenset(Capability) - OF_HOSTS - (frozenset() if faketime.library() else {Capability.MOVE_CLOCK})
 STRAY_SECONDS_MAX = 2.0
 H = TypeVar("H", bound=Home)
 
@@ -77,7 +80,9 @@ class LaneSystem(Generic[H]):
             driver=self.driver,
             gate=self.gate,
             launch=launch,
+            movable_clocks=Capability.MOVE_CLOCK in plan.needs,
         )
+        self.clocks = LaneClocks(lane.directory, self.workers, self.driver)
         self.releases = LaneReleases(self.driver, self.workers, now=launch, before=self._launch_before)
         self.broker = LaneBroker(plan.contract, self.driver, self.workers)
         self.stores = LaneStores(plan.contract, self.placeholders)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from harness.contract import Worker
 from harness.events import JobId, LeftBehind, NodeExited, NodeStarted
 from harness.lane import Lane
+from harness.runtimes import faketime
 from harness.runtimes.launch import Launch
 from harness.runtimes.log_tail import tail
 from harness.services.gate import Arrival, Gate
@@ -52,6 +53,7 @@ class LaneWorkers:
         driver: Driver,
         gate: Gate,
         launch: Launch,
+        movable_clocks: bool = False,
     ) -> None:
         self.nodes = {worker.name: Node(worker=worker) for worker in workers}
         self.lane = lane
@@ -59,6 +61,7 @@ class LaneWorkers:
         self.driver = driver
         self.gate = gate
         self.launch = launch
+        self.movable_clocks = movable_clocks
         self.wrapper: tuple[str, ...] = ()  # a command that becomes the one behind it
         self._frozen: list[Node] = []
         self._terminated: Node | None = None
@@ -83,11 +86,14 @@ class LaneWorkers:
     def _spawn(self, node: Node) -> None:
         name = node.worker.name
         launch = self.launch
-        is_forked = launch.forker.ready() and self.driver.can_fork(node.worker)
+        clock = faketime.environment_of(self.lane.directory, name) if self.movable_clocks else {}
+        # What is loaded before everything else cannot be had by forking.
+        is_forked = not clock and launch.forker.ready() and self.driver.can_fork(node.worker)
         node.pid = self.lane.spawn(
             [*self.wrapper, *self.driver.worker_command(node.worker, launch.placeholders)],
             environment={
                 **launch.environment,
+                **clock,
                 "JOBPROOF_EVENTS": str(self.recorder.log_of(name)),
                 "JOBPROOF_GATE": str(self.gate.path),
                 "JOBPROOF_NODE": name,

@@ -125,6 +125,12 @@ def retry_without_backoff(app: Any) -> None:
         task.backoff_seconds = lambda: 0.0
 
 
+def retry_by_the_clock(app: Any) -> None:
+    """Celery's own way: a retry is due at a time of day, whichever clock has told it."""
+    for task in own_tasks(app):
+        task.wait_seconds_max = None
+
+
 def outbox_outside_transaction(app: Any) -> None:
     """Paid is committed first, and the event becomes a row only when it is sent: a crash in between owes nothing."""
     from reference_worker.jobs.charge_invoice import charge, paid_event, tell
@@ -259,6 +265,7 @@ BUGS: dict[str, Callable[[Any], None]] = {
     "one-retry-too-few": one_retry_too_few,
     "retry-without-bound": retry_without_bound,
     "retry-without-backoff": retry_without_backoff,
+    "retry-by-the-clock": retry_by_the_clock,
     "outbox-outside-transaction": outbox_outside_transaction,
     "claim-without-takeover": claim_without_takeover,
     "claim-without-fencing": claim_without_fencing,

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reference_worker import database
 from reference_worker.app import SETTINGS
-from reference_worker.backoff import backoff_seconds
+from reference_worker.backoff import backoff_seconds, backoff_seconds_max
 from reference_worker.downstream.errors import TemporaryDownstreamError
 from reference_worker.identity import identity_of
 from reference_worker.postponing import postpone
@@ -34,6 +34,7 @@ class Job(Task):
 
     abstract = True
     max_retries = SETTINGS.retries_max
+    wait_seconds_max = max(backoff_seconds_max(base_seconds=SETTINGS.backoff_seconds), SETTINGS.postpone_seconds)
     Request = "reference_worker.dead_letters.request:DeadLetteringRequest"
 
     def identity_of(self, args: Any, kwargs: Any) -> str:

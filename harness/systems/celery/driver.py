@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -64,6 +65,7 @@ class CeleryDriver(RedisDriver[Tap]):
         self._ran_on: dict[JobId, tuple[str, int]] = {}
         self._acks_early: set[str] = set()
         self._ready: set[str] = set()
+        self._clocks: dict[str, float] = {}
 
     # --- the agent ---
 
@@ -184,6 +186,8 @@ class CeleryDriver(RedisDriver[Tap]):
             return self._hear_request(question)
         message = MessageId(str(question.get("message", "")))
         with self._lock:
+            if "clock" in question:
+                self._clocks[str(question.get("node"))] = float(question["clock"]) - time.time()
             job = self._messages.get(message)
             body = Body(message=message, pid=int(question.get("pid", 0)))
             if question.get("point") == "body-began":
@@ -206,6 +210,10 @@ class CeleryDriver(RedisDriver[Tap]):
         del nodes
         with self._lock:
             return self._ran_on.get(job)
+
+    def clock_ahead_seconds(self, node: str) -> float | None:
+        with self._lock:
+            return self._clocks.get(node)
 
     def attempts_ended(self, job: JobId) -> int:
         with self._lock:

@@ -56,6 +56,11 @@ class ListDriver(RedisDriver[ListTap]):
         del launch
         return {"versions": {}, "settings": {}}
 
+    def clock_ahead_seconds(self, node: str) -> float | None:
+        """Nobody in the worker tells."""
+        del node
+        return None
+
     def let_another_enqueue(self, jobs: tuple[JobId, ...], launch: Launch) -> None:
         """The harness is every release's producer: what it pushes is in the words that the plan has for it."""
 
