@@ -316,7 +316,7 @@ CONTRACT = Contract(
         ),
         _bug(
             "retry-by-the-clock",
-            "a retry is due at a time of day: told by a clock that was ahead, it comes an hour late",
+            "a retry is due at a time of day: told by a clock that was ahead, it comes late",
             "bounded-wait",
             ("worker-clock-jumps-ahead",),
             "nothing-lost",

@@ -11,7 +11,7 @@ from harness.system import Evidence, Impact
 from harness.systems.driver import Driver
 
 # How exact a clock is that was asked by a worker and answered some time later.
-TOLERANCE_SECONDS = 30.0
+TOLERANCE_SECONDS = 5.0
 
 
 class LaneClocks:

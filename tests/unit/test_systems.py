@@ -121,6 +121,8 @@ def test_for_a_list_what_needs_a_probe_a_sweep_a_format_or_a_place_is_left_out_w
     kept, left_out = covered(plans(on_lists()), on_lists(), EVERYTHING)
     assert {each.name: each.because.partition(":")[0] for each in left_out} == {
         "backlog-of-a-dead-worker": "needs see-bodies",
+        "worker-in-a-crash-loop": "needs see-bodies",
+        "worker-clock-ahead": "needs move-clock",
         "frozen-past-the-visibility-timeout": "needs freeze-worker",
         "hard-limit-inside-an-effect": "needs freeze-pool-child",
         "names-hidden": "needs see-bodies",
