@@ -1,5 +1,7 @@
 """What only a host of one's own can suffer: that each fault lands, that it is told apart from others, and heals."""
 
+import json
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,18 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.faults import CrashHost, CutOffHost, ExhaustFiles, ExhaustMemory, HideNames, KillWorker, StarveHost
+from harness.faults import (
+    CrashHost,
+    CutOffHost,
+    ExhaustFiles,
+    ExhaustMemory,
+    HideNames,
+    KillWorker,
+    MoveClock,
+    StarveHost,
+)
+from harness.plan import AtStart, Step
+from harness.runtimes.clocks import TOLERANCE_SECONDS
 from harness.system import Direction, Evidence, Target
 from harness.waiting import wait_until
 from tests.containers.conftest import Deploy
@@ -118,6 +131,27 @@ def test_in_one_direction_packets_are_lost_and_in_the_other_they_pass_until_it_i
         wait_until((told / "answered").exists, within=SECONDS_MAX, or_else="its connection did not go on")
         drained(system)
     assert applied(tmp_path) == 1
+
+
+def test_the_clock_of_one_worker_is_moved_and_right_again_and_the_record_keeps_the_harness_s_time(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    fault = MoveClock(seconds=-3600)
+    with deploy(steps=(Step(when=AtStart(), fault=fault),)) as system:
+        before = time.monotonic()
+        with hurt(system, fault) as evidence:
+            assert evidence() is None  # it stands where it has not told the time since
+            system.gate.reset()
+            wait_until(evidence, within=SECONDS_MAX, or_else="its clock was not moved")
+            assert _impact(evidence).targets == ("clock of worker 'w'",)
+        system.messages.enqueue(system.plan.workload[1])
+        drained(system)
+        assert abs(system.driver.clock_ahead_seconds("w")) < TOLERANCE_SECONDS
+        elapsed = time.monotonic() - before
+    told = [json.loads(line)["at"] for line in (tmp_path / "events" / "pings.w.jsonl").read_text().splitlines()]
+    assert told == sorted(told)
+    assert max(told) - min(told) <= elapsed
+    assert applied(tmp_path) == 2
 
 
 def test_a_starved_worker_waits_for_its_turn_and_has_it_again(daemon: Any, deploy: Deploy) -> None:
