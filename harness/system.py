@@ -236,8 +236,10 @@ class Workers(Protocol):
 class BrokerControl(Protocol):
     """The lane's broker, as something that can be away."""
 
-    def restart(self, *, outage_seconds: float) -> tuple[JobId, ...]:
-        """Stop the broker, leave it away for that long, start it again with its data; the jobs that were in flight.
+    def restart(self, *, outage_seconds: float, with_data: bool = True) -> tuple[JobId, ...]:
+        """Stop the broker, leave it away for that long, start it again; the jobs that were in flight.
+
+        With its data or empty: then nobody has told it of any queue.
 
         Returns once every worker that was connected is connected again, or has had its time to be.
         """

@@ -2,7 +2,7 @@
 
 from harness.scenario import Scenario
 from scenarios.backlog_of_a_dead_worker import BACKLOG_OF_A_DEAD_WORKER
-from scenarios.broker_restarted import BROKER_RESTARTED
+from scenarios.broker_restarted import BROKER_RESTARTED, BROKER_RESTARTED_EMPTY
 from scenarios.broker_slow import BROKER_SLOW
 from scenarios.dead_letter_store_down import DEAD_LETTER_STORE_AND_SPOOL_DOWN, DEAD_LETTER_STORE_DOWN
 from scenarios.delivered_twice import DELIVERED_TWICE
@@ -81,6 +81,7 @@ CATALOGUE: tuple[Scenario, ...] = (
     WORKER_CLOCK_JUMPS_BACK,
     BROKER_SLOW,
     *BROKER_RESTARTED,
+    BROKER_RESTARTED_EMPTY,
     HOST_CRASHED,
     WORKER_CUT_OFF,
     WORKER_DEAF,

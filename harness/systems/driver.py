@@ -136,8 +136,8 @@ class Driver(Messages, Protocol):
         """Stop it; the jobs that were in flight."""
         ...
 
-    def start_broker(self) -> None:
-        """With its data; nothing of what it does from then on goes unheard."""
+    def start_broker(self, *, with_data: bool = True) -> None:
+        """With its data or empty; nothing of what it does from then on goes unheard."""
         ...
 
     # --- the end ---

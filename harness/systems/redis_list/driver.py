@@ -173,9 +173,9 @@ class ListDriver(RedisDriver[ListTap]):
         self.broker.stop()
         return jobs
 
-    def start_broker(self) -> None:
+    def start_broker(self, *, with_data: bool = True) -> None:
         self.tap.broker_restarted()
-        super().start_broker()
+        super().start_broker(with_data=with_data)
 
     # --- one job after another, on one deployed system ---
 
