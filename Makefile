@@ -49,7 +49,7 @@ lock: ## resolve the locks anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock' \
 	  --extra build -o requirements.lock pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock' \
-	  --extra build --extra test --extra containers -c requirements.lock -o requirements-test.lock pyproject.toml
+	  --extra build --extra test --extra containers --extra clock -c requirements.lock -o requirements-test.lock pyproject.toml
 
 clean: ## remove the environment and what was generated
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache

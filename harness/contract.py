@@ -156,6 +156,8 @@ class Task(Value, frozen=True, kw_only=True):
 
     * `identity`: a template over a job's keyword arguments that tells its effects from another's, as `"{invoice_id}"`
     * `inputs`: keyword arguments, one job of the workload each; they must have different identities
+    * `previous_inputs`: with what the previous release asks for the job of each input, in the same order; None where it
+      cannot. Empty: it asks for all of them in the same words
     * `promise`: None: not told. A repeated effect is then a violation, unless it carried the same key each time:
       whether its receiver deduplicates is not known
     * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
@@ -194,6 +196,7 @@ class Task(Value, frozen=True, kw_only=True):
     outage_seconds_max: float = 0.0
     hard_limit_seconds: float = 0.0
     poisons: tuple[Poison, ...] = ()
+    previous_inputs: tuple[dict[str, Any] | None, ...] = ()
     learnt: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -225,6 +228,11 @@ class Task(Value, frozen=True, kw_only=True):
         identities = [self.identity_of(arguments) for arguments in self.inputs]
         if len(set(identities)) < len(identities):
             raise ContractError(f"Task({self.name!r}): two inputs have the same identity ({', '.join(identities)})")
+        if self.previous_inputs and len(self.previous_inputs) != len(self.inputs):
+            raise ContractError(
+                f"Task({self.name!r}): previous_inputs has {len(self.previous_inputs)} entries and inputs "
+                f"{len(self.inputs)}; give one for each, None where the previous release cannot ask for the job"
+            )
 
     def identity_of(self, arguments: dict[str, Any]) -> str:
         """What tells this job's effects from another's: without a template, all of its arguments.
@@ -299,6 +307,21 @@ class Sidecar(Value, frozen=True, kw_only=True):
             )
         if not self.command:
             raise ContractError(f"Sidecar({self.name!r}): command is empty")
+
+
+class Release(Value, frozen=True, kw_only=True):
+    """Other code for the same tasks: what a deploy replaces, and what is there beside the new code while it lasts.
+
+    * `environment`: what it is started with besides the contract's own
+    * `directory`: where its code is, as seen from the contract's folder; empty: where the contract's own is
+    * `python`: its own Python, or the folder of its virtual environment, seen from there as well; empty: the contract's
+    * `image`: its image, where the subject is one; empty: the subject's own
+    """
+
+    environment: dict[str, str] = {}
+    directory: str = ""
+    python: str = ""
+    image: str = ""
 
 
 class Alerts(Value, frozen=True, kw_only=True):
@@ -404,6 +427,8 @@ class Contract(Value, frozen=True, kw_only=True):
     * `files`: directories in which to rename, link, remove and sync a file are effects: `explore` stops a job there
     * `databases`: URLs as in `SqlTable`: every table in them is compared, without the columns that differ between
       fault-free runs
+    * `previous`: the release before this one, for the scenarios in which the messages of one meet the code of the
+      other; None: not told
     """
 
     tasks: tuple[Task, ...]
@@ -423,6 +448,7 @@ class Contract(Value, frozen=True, kw_only=True):
     databases: tuple[str, ...] = ()
     dead_letters: DeadLetterTable | None = None
     state: tuple[SqlTable, ...] = ()
+    previous: Release | None = None
     planted_bugs: tuple[PlantedBug, ...] = ()
 
     def __post_init__(self) -> None:
@@ -455,6 +481,10 @@ class Contract(Value, frozen=True, kw_only=True):
             templates |= {f"worker {worker.name!r}, word {n}": word for n, word in enumerate(worker.command)}
         for bug in self.planted_bugs:
             templates |= {f"planted bug {bug.name!r}: {name}": text for name, text in bug.environment.items()}
+        if self.previous is not None:
+            templates |= {f"previous: {name}": text for name, text in self.previous.environment.items()}
+        elif told := [task.name for task in self.tasks if task.previous_inputs]:
+            raise ContractError(f"Task({told[0]!r}): previous_inputs is told, and Contract.previous is not")
         for where, text in templates.items():
             fill(text, dict.fromkeys(PLACEHOLDERS, ""), where=where)
 

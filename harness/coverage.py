@@ -10,6 +10,7 @@ from harness.system import OF_HOSTS, Capability
 from harness.systems import system_of
 
 NEVER = "this runtime cannot do that"
+MISSING = {Capability.MOVE_CLOCK: "it takes libfaketime: pip install 'jobproof[clock]'"}
 ONLY_HOSTS = "it takes a machine for each worker: see --runtime docker"
 
 
@@ -23,6 +24,7 @@ def covered(
     """
     system = system_of(contract)
     cannot = {need: ONLY_HOSTS if need in OF_HOSTS else NEVER for need in Capability if need not in runtime}
+    cannot |= {need: why for need, why in MISSING.items() if need in cannot}
     cannot |= system.cannot(contract)
     kept: list[Plan] = []
     left_out: list[NotCovered] = []

@@ -114,6 +114,7 @@ FAILURE_MODES: Final[dict[str, str]] = {
     "F109": "the store of keys and the business data disagree",
     "F110": "a claim was left by a dead worker",
     "F111": "a worker has next to no processor",
+    "F112": "a worker dies each time it is started again, and takes messages with it that it has not begun",
     "W0": "the business commit and the enqueueing",
     "W1": "the enqueueing and the commit that makes its rows visible",
     "W2": "the enqueueing and a rollback",

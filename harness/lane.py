@@ -23,6 +23,7 @@ class Lane(Protocol):
         environment: Mapping[str, str],
         cwd: Path,
         log: str,
+        image: str = "",
         on_exit: ExitListener | None = None,
         forks: bool = False,
         forker: int = 0,
@@ -32,7 +33,8 @@ class Lane(Protocol):
 
         `log` is a file name in the lane's directory; without its suffix it is what the program is called. `on_exit` is
         told (pid, "exit 1" or "SIGKILL") once, from another thread. `forks` and `forker` are as for `Session.spawn`.
-        `writes`: files elsewhere that the program appends to.
+        `writes`: files elsewhere that the program appends to. `image`: where lanes are of containers, another than the
+        lane's own.
 
         :raises HarnessError: it cannot be started
         """

@@ -185,12 +185,13 @@ class LocalLane:
         environment: Mapping[str, str],
         cwd: Path,
         log: str,
+        image: str = "",
         on_exit: ExitListener | None = None,
         forks: bool = False,
         forker: int = 0,
         writes: Sequence[Path] = (),
     ) -> int:
-        del writes  # it sees every file of this machine's
+        del image, writes  # it is none, and sees every file of this machine's
         pid = self._session.spawn(
             argv,
             environment=environment,

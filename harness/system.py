@@ -31,6 +31,8 @@ class Capability(StrEnum):
     HIDE_TABLE = "hide-table"
     BLOCK_DIRECTORY = "block-directory"
     SEE_BODIES = "see-bodies"  # a probe in the worker tells when a body begins and ends
+    RUN_PREVIOUS_RELEASE = "run-previous-release"
+    MOVE_CLOCK = "move-clock"
     FIND_DEAD_LETTERS = "find-dead-letters"  # it is known where a job goes that has to be given up
     CRASH_HOST = "crash-host"
     CUT_OFF_HOST = "cut-off-host"
@@ -59,6 +61,14 @@ class Target(StrEnum):
     CHILD = "child"
     MAIN = "main"
     GROUP = "group"
+
+
+class Direction(StrEnum):
+    """Which packets do not pass."""
+
+    BOTH = "both"
+    TO = "to"  # what is sent to the host; what it sends arrives
+    FROM = "from"  # what the host sends; what is sent to it arrives
 
 
 class PlannedJob(Struct, frozen=True, kw_only=True):
@@ -176,6 +186,14 @@ class Workers(Protocol):
         """
         ...
 
+    def loop(self, arrival: Arrival | None, *, times: int) -> Impact:
+        """SIGKILL the process group of the worker that runs the arrived job, and then of each that takes its place.
+
+        Each of these lives until it has taken messages, and is killed before it begins any. `times` is of all of them;
+        the last one is down afterwards.
+        """
+        ...
+
     def freeze(self, arrival: Arrival | None) -> Impact:
         """SIGSTOP the process group of the worker that runs the arrived job.
 
@@ -218,8 +236,10 @@ class Workers(Protocol):
 class BrokerControl(Protocol):
     """The lane's broker, as something that can be away."""
 
-    def restart(self, *, outage_seconds: float) -> tuple[JobId, ...]:
-        """Stop the broker, leave it away for that long, start it again with its data; the jobs that were in flight.
+    def restart(self, *, outage_seconds: float, with_data: bool = True) -> tuple[JobId, ...]:
+        """Stop the broker, leave it away for that long, start it again; the jobs that were in flight.
+
+        With its data or empty: then nobody has told it of any queue.
 
         Returns once every worker that was connected is connected again, or has had its time to be.
         """
@@ -261,6 +281,38 @@ class Stores(Protocol):
     def unblock_spool(self) -> None: ...
 
 
+class Releases(Protocol):
+    """Which release of the subject is where: this one everywhere, until told otherwise.
+
+    :raises SubjectError: the contract tells of no previous release, or it cannot be started
+    """
+
+    def enqueue_as_before(self, jobs: tuple[JobId, ...]) -> None:
+        """These jobs are enqueued by the previous release from here on, and the others as before by this one."""
+        ...
+
+    def enqueue_as_now(self) -> None: ...
+
+    def work_as_before(self) -> None:
+        """Every worker is ended, with time for what it does, and one of the previous release takes its place."""
+        ...
+
+    def work_as_now(self) -> None:
+        """The same, back again; first what is there is left some time to be worked off."""
+        ...
+
+
+class Clocks(Protocol):
+    """What the workers' clocks show. Monotonic time, by which the record is kept, is the harness's at all times."""
+
+    def move(self, arrival: Arrival | None, *, seconds: float) -> AbstractContextManager[Evidence]:
+        """The clock of the worker that runs the arrived job jumps, ahead or (below 0) back, and at the end back again.
+
+        It landed when the worker has told a time that is so far from the harness's.
+        """
+        ...
+
+
 class Hosts(Protocol):
     """The machines that workers run on, each on one of its own. The host that is hurt is that of the arrived job.
 
@@ -274,8 +326,12 @@ class Hosts(Protocol):
         """
         ...
 
-    def cut_off(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
-        """Nothing passes to it or from it. Its connections stay, and go on where they were once it is healed."""
+    def cut_off(self, arrival: Arrival | None, direction: Direction) -> AbstractContextManager[Evidence]:
+        """Nothing passes to it or from it, or only in one direction.
+
+        Its connections stay, and go on where they were once it is healed. In one direction it has landed when a packet
+        was lost that way.
+        """
         ...
 
     def starve(self, arrival: Arrival | None, *, cpus: float) -> AbstractContextManager[Evidence]:
@@ -326,6 +382,12 @@ class System(Protocol):
 
     @property
     def downstream(self) -> Downstream: ...
+
+    @property
+    def releases(self) -> Releases: ...
+
+    @property
+    def clocks(self) -> Clocks: ...
 
     @property
     def hosts(self) -> Hosts:

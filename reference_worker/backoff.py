@@ -1,5 +1,6 @@
 import random
 
+JITTER = 0.25
 _DOUBLINGS_MAX = 4
 
 
@@ -10,4 +11,9 @@ def backoff_seconds(retries: int, *, base_seconds: float) -> float:
     it stays below the broker's visibility timeout however many retries there are.
     """
     factor = 2 ** min(retries, _DOUBLINGS_MAX)
-    return base_seconds * factor * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
+    return base_seconds * factor * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
+
+
+def backoff_seconds_max(*, base_seconds: float) -> float:
+    """No wait is longer."""
+    return base_seconds * 2**_DOUBLINGS_MAX * (1 + JITTER)

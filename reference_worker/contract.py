@@ -11,6 +11,7 @@ from harness.contract import (
     JsonField,
     PlantedBug,
     Poison,
+    Release,
     Sidecar,
     SqlTable,
     Task,
@@ -91,7 +92,12 @@ CONTRACT = Contract(
             name="reference_worker.send_verification_email",
             queue="notifications",
             identity="{user_id}",
-            inputs=tuple({"user_id": f"user-{number}"} for number in (1, 2, 3)),
+            inputs=(
+                {"user_id": "user-1", "language": "en"},
+                {"user_id": "user-2", "language": "en"},
+                {"user_id": "user-3", "language": "de"},
+            ),
+            previous_inputs=({"user_id": "user-1"}, {"user_id": "user-2"}, None),
             wrong_arguments={"user": "user-1"},
             effects=(Effect(request="MAIL /*", belongs_to=Header("X-Entity-Ref-ID")),),
             # A mail server need not recognise a mail that it has had before.
@@ -194,6 +200,7 @@ CONTRACT = Contract(
         SqlTable(url=_DATABASE, table="customers", columns=("customer_id", "version", "synced_version")),
         SqlTable(url=_DATABASE, table="exports", columns=("export_id", "state")),
     ),
+    previous=Release(environment={"REFERENCE_WORKER_RELEASE": "previous"}),
     planted_bugs=(
         _bug(
             "early-ack",
@@ -290,7 +297,7 @@ CONTRACT = Contract(
             "claim-without-fencing",
             "a claim that expires, and nothing that stops a holder who was only thought to be dead",
             "effects-once",
-            ("frozen-past-the-visibility-timeout", "delivered-twice-overtaken"),
+            ("frozen-past-the-visibility-timeout", "delivered-twice-overtaken", "worker-clock-ahead"),
             "same-outcome",
         ),
         _bug(
@@ -308,6 +315,12 @@ CONTRACT = Contract(
             "same-outcome",
         ),
         _bug(
+            "retry-by-the-clock",
+            "a retry is due at a time of day: told by a clock that was ahead, it comes late",
+            "bounded-wait",
+            ("worker-clock-jumps-ahead",),
+        ),
+        _bug(
             "attempts-forgotten",
             "how often a job took its worker with it is forgotten: it comes back for ever",
             "dead-letters-exact",
@@ -316,13 +329,33 @@ CONTRACT = Contract(
             "attempts-bounded",
         ),
         _bug(
+            "deliveries-counted-on-arrival",
+            "what a worker has only taken counts as tried: workers that die for another reason use up its budget",
+            "dead-letters-exact",
+            ("worker-in-a-crash-loop",),
+            "same-outcome",
+        ),
+        _bug(
             "no-reconnect",
             "the worker ends when its broker goes away, and nobody starts it again",
             "workers-listening",
-            ("broker-restarted-idle-500ms",),
+            ("broker-restarted-idle-500ms", "broker-restarted-empty"),
             "nothing-lost",
             "bounded-wait",
             "same-outcome",
+        ),
+        _bug(
+            "required-argument-added",
+            "a new argument without a default: what an earlier release has enqueued cannot be done any more",
+            "dead-letters-exact",
+            ("old-messages-to-new-code",),
+            "same-outcome",
+        ),
+        _bug(
+            "unknown-arguments-dropped",
+            "arguments that it does not know are dropped: messages of a later release are done otherwise than meant",
+            "same-outcome",
+            ("new-messages-to-old-code",),
         ),
         _bug(
             "temp-files-left",

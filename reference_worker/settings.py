@@ -52,6 +52,7 @@ class Settings:
     alert_age_seconds: float = 60.0
     alert_growth_seconds: float = 120.0
     bug: str = ""
+    release: str = ""  # "previous": as it was before this one, so that the two can be seen to meet
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:

@@ -2,7 +2,7 @@
 
 from harness.scenario import Scenario
 from scenarios.backlog_of_a_dead_worker import BACKLOG_OF_A_DEAD_WORKER
-from scenarios.broker_restarted import BROKER_RESTARTED
+from scenarios.broker_restarted import BROKER_RESTARTED, BROKER_RESTARTED_EMPTY
 from scenarios.broker_slow import BROKER_SLOW
 from scenarios.dead_letter_store_down import DEAD_LETTER_STORE_AND_SPOOL_DOWN, DEAD_LETTER_STORE_DOWN
 from scenarios.delivered_twice import DELIVERED_TWICE
@@ -32,7 +32,10 @@ from scenarios.poisoned_messages import POISONED_MESSAGES
 from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
-from scenarios.worker_cut_off import WORKER_CUT_OFF
+from scenarios.two_releases import NEW_MESSAGES_TO_OLD_CODE, OLD_MESSAGES_TO_NEW_CODE
+from scenarios.worker_clock import WORKER_CLOCK_AHEAD, WORKER_CLOCK_JUMPS_AHEAD, WORKER_CLOCK_JUMPS_BACK
+from scenarios.worker_cut_off import WORKER_CUT_OFF, WORKER_DEAF, WORKER_MUTE
+from scenarios.worker_in_a_crash_loop import WORKER_IN_A_CRASH_LOOP
 from scenarios.worker_killed import WORKER_KILLED_CHILD, WORKER_KILLED_GROUP, WORKER_KILLED_MAIN
 from scenarios.worker_starved import WORKER_STARVED
 
@@ -43,10 +46,13 @@ CATALOGUE: tuple[Scenario, ...] = (
     KILLED_BETWEEN_EFFECT_AND_RECORD,
     KILLED_BEFORE_A_LATER_EFFECT,
     BACKLOG_OF_A_DEAD_WORKER,
+    WORKER_IN_A_CRASH_LOOP,
     FROZEN_PAST_THE_VISIBILITY_TIMEOUT,
     DEPLOY_WITH_TIME,
     DEPLOY_WITH_SHORT_GRACE,
     DEPLOY_TO_THE_GROUP,
+    OLD_MESSAGES_TO_NEW_CODE,
+    NEW_MESSAGES_TO_OLD_CODE,
     DELIVERED_TWICE,
     DELIVERED_TWICE_AT_ONCE,
     DELIVERED_TWICE_OVERTAKEN,
@@ -70,10 +76,16 @@ CATALOGUE: tuple[Scenario, ...] = (
     DOWNSTREAM_DRIPS,
     FLOODED_BY_SLOW_JOBS,
     QUEUE_THAT_NOBODY_DRAINS,
+    WORKER_CLOCK_AHEAD,
+    WORKER_CLOCK_JUMPS_AHEAD,
+    WORKER_CLOCK_JUMPS_BACK,
     BROKER_SLOW,
     *BROKER_RESTARTED,
+    BROKER_RESTARTED_EMPTY,
     HOST_CRASHED,
     WORKER_CUT_OFF,
+    WORKER_DEAF,
+    WORKER_MUTE,
     WORKER_STARVED,
     NAMES_HIDDEN,
     MEMORY_EXHAUSTED,

@@ -9,11 +9,23 @@ from harness.faults import RestartBroker
 from harness.plan import AfterAttempt, AfterWorkload, AtCrashPoint, Step
 from harness.scenario import CORE, FULL, Scenario, Script, Workload
 
+EMPTY_OUTAGE_SECONDS = 0.5
+
 
 def idle(outage_seconds: float, contract: Contract, workload: Workload, random: Random) -> Script:
     """Every job has been done; whether anybody still listens afterwards is what the canaries show."""
     del contract, random
     fault = RestartBroker(outage_seconds=outage_seconds, idle=True)
+    return Script(workload=workload, steps=(Step(when=AfterWorkload(), fault=fault),))
+
+
+def idle_and_empty(contract: Contract, workload: Workload, random: Random) -> Script:
+    """Nothing was in the broker that could be lost, but for what it knows of queues.
+
+    What is in it is gone with its data, whatever a worker does: only who keeps what he has asked for can ask again.
+    """
+    del contract, random
+    fault = RestartBroker(outage_seconds=EMPTY_OUTAGE_SECONDS, idle=True, with_data=False)
     return Script(workload=workload, steps=(Step(when=AfterWorkload(), fault=fault),))
 
 
@@ -54,4 +66,14 @@ BROKER_RESTARTED = (
     _scenario("idle", 1.0, FULL),
     _scenario("idle", 5.0, FULL),
     _scenario("busy", 5.0, FULL),
+)
+
+BROKER_RESTARTED_EMPTY = Scenario(
+    name="broker-restarted-empty",
+    story="The broker comes back without its data, queues and bindings among it; every job had been done.",
+    covers=("F40",),
+    guarantees=GUARANTEES,
+    explore=idle_and_empty,
+    profile=FULL,
+    shape=with_default_flags,
 )

@@ -4,9 +4,10 @@ Between two trials everything outside of the worker is made as it was in the beg
 trial is the victim of the next, unless a fresh one is asked for, or it has files of the subject's directory open.
 """
 
+import dataclasses
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -399,10 +400,15 @@ def _watched(system: LocalSystem, lane: Lane, notebook: Notebook, naming: Naming
     )
     watched.wait_ready()
     if _explorable(system).exploring.joins_by_itself:
-        system.workers.environment = {**system.workers.environment, **watched.environment}
+        _start_with(system, watched.environment)
     else:
         system.workers.wrapper = watched.wrapper
     return watched
+
+
+def _start_with(system: LocalSystem, more: Mapping[str, str]) -> None:
+    launch = system.workers.launch
+    system.workers.launch = dataclasses.replace(launch, environment={**launch.environment, **more})
 
 
 @contextmanager
@@ -444,7 +450,7 @@ def open_stage(
         )
         stack.callback(system.close)
         driver = _explorable(system)
-        system.workers.environment = {**system.environment, **driver.exploring.environment}
+        _start_with(system, driver.exploring.environment)
         (job,) = plan.workload
         naming = Naming(driver, job)
         stopper: Interception = (

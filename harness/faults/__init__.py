@@ -7,10 +7,12 @@ from typing import TypeAlias, get_args
 
 from harness.faults.answer_errors import AnswerErrors
 from harness.faults.crash_host import CrashHost
+from harness.faults.crash_loop import CrashLoop
 from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
 from harness.faults.drip_reply import DripReply
+from harness.faults.enqueue_as_before import EnqueueAsBefore
 from harness.faults.exhaust_files import ExhaustFiles
 from harness.faults.exhaust_memory import ExhaustMemory
 from harness.faults.feed_poison import FeedPoison
@@ -22,6 +24,7 @@ from harness.faults.hide_names import HideNames
 from harness.faults.kill_worker import KillWorker
 from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
+from harness.faults.move_clock import MoveClock
 from harness.faults.refuse_connections import RefuseConnections
 from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
@@ -32,6 +35,7 @@ from harness.faults.starve_host import StarveHost
 from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
 from harness.faults.together import Together
+from harness.faults.work_as_before import WorkAsBefore
 
 Fault: TypeAlias = SingleFault | Together
 
@@ -41,10 +45,12 @@ __all__ = [
     "CATALOGUE",
     "AnswerErrors",
     "CrashHost",
+    "CrashLoop",
     "CutOffHost",
     "DeliverAgain",
     "Deploy",
     "DripReply",
+    "EnqueueAsBefore",
     "ExhaustFiles",
     "ExhaustMemory",
     "Fault",
@@ -57,6 +63,7 @@ __all__ = [
     "KillWorker",
     "LateReply",
     "LoseReply",
+    "MoveClock",
     "RefuseConnections",
     "ResetConnection",
     "RestartBroker",
@@ -66,4 +73,5 @@ __all__ = [
     "StopDraining",
     "SubmitAgain",
     "Together",
+    "WorkAsBefore",
 ]

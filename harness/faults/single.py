@@ -4,10 +4,12 @@ from typing import TypeAlias
 
 from harness.faults.answer_errors import AnswerErrors
 from harness.faults.crash_host import CrashHost
+from harness.faults.crash_loop import CrashLoop
 from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
 from harness.faults.drip_reply import DripReply
+from harness.faults.enqueue_as_before import EnqueueAsBefore
 from harness.faults.exhaust_files import ExhaustFiles
 from harness.faults.exhaust_memory import ExhaustMemory
 from harness.faults.feed_poison import FeedPoison
@@ -19,6 +21,7 @@ from harness.faults.hide_names import HideNames
 from harness.faults.kill_worker import KillWorker
 from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
+from harness.faults.move_clock import MoveClock
 from harness.faults.refuse_connections import RefuseConnections
 from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
@@ -27,14 +30,17 @@ from harness.faults.slow_broker import SlowBroker
 from harness.faults.starve_host import StarveHost
 from harness.faults.stop_draining import StopDraining
 from harness.faults.submit_again import SubmitAgain
+from harness.faults.work_as_before import WorkAsBefore
 
 SingleFault: TypeAlias = (
     AnswerErrors
     | CrashHost
+    | CrashLoop
     | CutOffHost
     | DeliverAgain
     | Deploy
     | DripReply
+    | EnqueueAsBefore
     | ExhaustFiles
     | ExhaustMemory
     | FeedPoison
@@ -46,6 +52,7 @@ SingleFault: TypeAlias = (
     | KillWorker
     | LateReply
     | LoseReply
+    | MoveClock
     | RefuseConnections
     | ResetConnection
     | RestartBroker
@@ -54,4 +61,5 @@ SingleFault: TypeAlias = (
     | StarveHost
     | StopDraining
     | SubmitAgain
+    | WorkAsBefore
 )

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from harness.contract import Contract
+from harness.contract import Contract, Release
 from harness.lane import Lane
 from harness.runtimes.forker import Forker
 from harness.runtimes.log_tail import tail
@@ -60,6 +60,13 @@ class Home(Protocol):
         """The one that runs the subject.
 
         :raises SubjectError: there is none
+        """
+        ...
+
+    def directory_of(self, release: Release, cwd: Path) -> Path:
+        """Where the programs of a release are started, given where those of the contract are.
+
+        :raises SubjectError: there is no such folder, or none can be seen from there
         """
         ...
 

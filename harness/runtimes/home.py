@@ -17,7 +17,7 @@ import psutil
 from msgspec import Struct
 
 from harness.codec import encode
-from harness.contract import Contract
+from harness.contract import Contract, Release
 from harness.lane import Lane
 from harness.runtimes.forker import FORKER_SECONDS_MAX, Forker
 from harness.runtimes.ground import BROKER, LEDGER, PROXY, Link, Listening, Service, ready
@@ -27,6 +27,7 @@ from harness.services.ports import claimed_ports
 from harness.services.proxy.client import Toxiproxy
 from harness.services.proxy.server import Settings as ProxySettings
 from harness.session import HarnessError, LocalLane, Session
+from harness.system import SubjectError
 
 BOOT_VARIABLE = "JOBPROOF_BOOT"
 WARM, COLD = "warm", "cold"
@@ -74,6 +75,12 @@ class LaneHome:
 
     def python_of(self, contract: Contract, cwd: Path) -> str:
         return subject_python(contract, cwd)
+
+    def directory_of(self, release: Release, cwd: Path) -> Path:
+        directory = cwd / release.directory
+        if not directory.is_dir():
+            raise SubjectError(f"the previous release's directory {directory} is not there")
+        return directory
 
     @property
     def listening(self) -> Listening:

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from harness.contract import Contract, Sidecar, Worker, fill
+from harness.contract import Contract, Release, Sidecar, Worker, fill
 from harness.events import EnqueueCalled, LeftBehind, NodeExited, NodeStarted, SubjectDescribed
 from harness.lane import Lane
 from harness.plan import Plan
+from harness.runtimes import faketime
+from harness.runtimes.clocks import LaneClocks
 from harness.runtimes.forker import Forker
 from harness.runtimes.ground import BROKER, LEDGER, Home, Listening, ready
+from harness.runtimes.launch import Launch
 from harness.runtimes.outage import LaneBroker
+from harness.runtimes.releases import LaneReleases
 from harness.runtimes.stores import LaneStores
 from harness.runtimes.workers import LaneWorkers
 from harness.services.broker import Broker
@@ -25,7 +30,8 @@ from harness.systems import system_of
 from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
 
-CAPABILITIES = frozenset(Capability) - OF_HOSTS  # what can be done to processes that this machine runs
+# What can be done to processes that this machine runs.
+CAPABILITIES = frozenset(Capability) - OF_HOSTS - (frozenset() if faketime.library() else {Capability.MOVE_CLOCK})
 STRAY_SECONDS_MAX = 2.0
 H = TypeVar("H", bound=Home)
 
@@ -62,26 +68,22 @@ class LaneSystem(Generic[H]):
         self.driver = system_of(plan.contract).drive(plan.contract, broker, lane, recorder, plan.workload)
         self.gate = Gate(lane.directory / "gate.sock", self.driver.hear)
         self.downstream = LedgerClient(lane.directory / "ledger.sock")
-        self.placeholders = {**home.placeholders, "python": self.python}
-        self.environment = self._subject_environment()
         self.ledger_pid = 0
-        imports = self.driver.forker_command(self.python)
-        self.forker = (
-            home.forker(imports, environment=self.environment, cwd=cwd)
-            if imports
-            else Forker(lane, 0, "its workers are programs of their own")
-        )
+        launch = self._launch(self.python, cwd)
+        self.placeholders = launch.placeholders
+        self.environment = launch.environment
+        self.forker = launch.forker
         self.workers = LaneWorkers(
             needed_workers(plan),
             lane=lane,
             recorder=recorder,
             driver=self.driver,
             gate=self.gate,
-            forker=self.forker,
-            placeholders=self.placeholders,
-            environment=self.environment,
-            cwd=cwd,
+            launch=launch,
+            movable_clocks=Capability.MOVE_CLOCK in plan.needs,
         )
+        self.clocks = LaneClocks(lane.directory, self.workers, self.driver)
+        self.releases = LaneReleases(self.driver, self.workers, now=launch, before=self._launch_before)
         self.broker = LaneBroker(plan.contract, self.driver, self.workers)
         self.stores = LaneStores(plan.contract, self.placeholders)
 
@@ -115,9 +117,7 @@ class LaneSystem(Generic[H]):
         is_warm = self.forker.ready(unless=self.home.directory)
         # A preparation may create what workers read when they start, so it comes before them; the imports of the
         # workers and of the agent would compete for the same cores anyway.
-        described = self.driver.start_agent(
-            self.environment, self.cwd, self.python, forker=self.forker.pid if is_warm else 0
-        )
+        described = self.driver.start_agent(self.releases.now)
         boot = "forked after one import" if is_warm else f"each from the start: {self.forker.why_not}"
         self.recorder.record(
             HARNESS,
@@ -129,13 +129,36 @@ class LaneSystem(Generic[H]):
                 self._spawn_sidecar(sidecar)
         self.workers.start()
 
-    def _subject_environment(self) -> dict[str, str]:
+    def _launch(self, python: str, cwd: Path, release: Release | None = None) -> Launch:
         """The same in every scenario of a lane, so that one import of the subject serves them all."""
+        release = release or Release()
+        placeholders = {**self.home.placeholders, "python": python}
         bug = next((bug for bug in self.contract.planted_bugs if bug.name == self.plan.bug), None)
-        templates = {**self.contract.environment, **(bug.environment if bug is not None else {})}
-        own = {name: fill(text, self.placeholders, where=name) for name, text in templates.items()}
+        planted = bug.environment if bug is not None else {}
+        templates = {**self.contract.environment, **release.environment, **planted}
+        own = {name: fill(text, placeholders, where=name) for name, text in templates.items()}
         own |= self.driver.environment()
-        return self.home.subject_environment(own)
+        environment = self.home.subject_environment(own)
+        imports = self.driver.forker_command(python)
+        return Launch(
+            placeholders=placeholders,
+            environment=environment,
+            cwd=cwd,
+            image=release.image,
+            forker=self.home.forker(imports, environment=environment, cwd=cwd)
+            if imports
+            else Forker(self.lane, 0, "its workers are programs of their own"),
+        )
+
+    def _launch_before(self) -> Launch:
+        """:raises SubjectError: the contract tells of no previous release, or it is not where it is said to be"""
+        release = self.contract.previous
+        if release is None:
+            raise SubjectError("the contract does not tell of a previous release")
+        cwd = self.home.directory_of(release, self.cwd)
+        contract = replace(self.contract, python=release.python) if release.python else self.contract
+        python = self.home.python_of(contract, self.cwd)
+        return self._launch(python, cwd, release)
 
     def _start_ledger(self) -> None:
         settings = Settings(

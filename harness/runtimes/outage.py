@@ -25,10 +25,10 @@ class LaneBroker:
         self.workers = workers
         self.link: ProxyHandle | None = None  # where a fault proxy stands between the subject and the broker
 
-    def restart(self, *, outage_seconds: float) -> tuple[JobId, ...]:
+    def restart(self, *, outage_seconds: float, with_data: bool = True) -> tuple[JobId, ...]:
         jobs = self.driver.stop_broker()
         threading.Event().wait(outage_seconds)  # how long it is away is what the fault is about
-        self.driver.start_broker()
+        self.driver.start_broker(with_data=with_data)
         with suppress(WaitedInVainError):
             wait_until(self._all_connected, within=RECONNECT_SECONDS_MAX, or_else="some worker did not come back")
         return jobs

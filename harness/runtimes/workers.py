@@ -2,11 +2,11 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 from msgspec.structs import replace
@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from harness.contract import Worker
 from harness.events import JobId, LeftBehind, NodeExited, NodeStarted
 from harness.lane import Lane
-from harness.runtimes.forker import Forker
+from harness.runtimes import faketime
+from harness.runtimes.launch import Launch
 from harness.runtimes.log_tail import tail
 from harness.services.gate import Arrival, Gate
 from harness.store import HARNESS, OBSERVER, Recorder
@@ -27,6 +28,8 @@ GONE_SECONDS_MAX = 15.0
 BACKLOG_SECONDS_MAX = 5.0
 TOLD_SECONDS_MAX = 5.0
 SECOND_RUN_SECONDS_MAX = 15.0
+TAKEN_SECONDS_MAX, STILL_SECONDS = 5.0, 0.3
+READY = "worker-ready"
 
 
 @dataclass(kw_only=True)
@@ -50,21 +53,17 @@ class LaneWorkers:
         recorder: Recorder,
         driver: Driver,
         gate: Gate,
-        forker: Forker,
-        placeholders: dict[str, str],
-        environment: dict[str, str],
-        cwd: Path,
+        launch: Launch,
+        movable_clocks: bool = False,
     ) -> None:
         self.nodes = {worker.name: Node(worker=worker) for worker in workers}
         self.lane = lane
         self.recorder = recorder
         self.driver = driver
         self.gate = gate
-        self.forker = forker
-        self.placeholders = placeholders
-        self.environment = environment
+        self.launch = launch
+        self.movable_clocks = movable_clocks
         self.wrapper: tuple[str, ...] = ()  # a command that becomes the one behind it
-        self.cwd = cwd
         self._frozen: list[Node] = []
         self._terminated: Node | None = None
 
@@ -87,20 +86,25 @@ class LaneWorkers:
 
     def _spawn(self, node: Node) -> None:
         name = node.worker.name
-        is_forked = self.forker.ready() and self.driver.can_fork(node.worker)
+        launch = self.launch
+        clock = faketime.environment_of(self.lane.directory, name) if self.movable_clocks else {}
+        # What is loaded before everything else cannot be had by forking.
+        is_forked = not clock and launch.forker.ready() and self.driver.can_fork(node.worker)
         node.pid = self.lane.spawn(
-            [*self.wrapper, *self.driver.worker_command(node.worker, self.placeholders)],
+            [*self.wrapper, *self.driver.worker_command(node.worker, launch.placeholders)],
             environment={
-                **self.environment,
+                **launch.environment,
+                **clock,
                 "JOBPROOF_EVENTS": str(self.recorder.log_of(name)),
                 "JOBPROOF_GATE": str(self.gate.path),
                 "JOBPROOF_NODE": name,
                 "JOBPROOF_ORIGIN": repr(self.recorder.origin),
             },
-            cwd=self.cwd,
+            cwd=launch.cwd,
+            image=launch.image,
             log=f"{name}.log",
             on_exit=lambda pid, status: self._exited(name, pid, status),
-            forker=self.forker.pid if is_forked else 0,
+            forker=launch.forker.pid if is_forked else 0,
             writes=(self.recorder.log_of(name),),
         )
         self.recorder.record(HARNESS, NodeStarted(node=name, pid=node.pid))
@@ -261,11 +265,63 @@ class LaneWorkers:
     def recover(self) -> None:
         for node in self.nodes.values():
             if node.down:
-                node.down = False
-                clients, node.dead_clients = node.dead_clients, set()
-                self.driver.redeliver(clients)
-                self._spawn(node)
-                self._await_ready(node)
+                self._start_again(node)
+
+    def _start_again(self, node: Node) -> None:
+        node.down = False
+        clients, node.dead_clients = node.dead_clients, set()
+        self.driver.redeliver(clients)
+        self._spawn(node)
+        self._await_ready(node)
+
+    # --- crash loops ---
+
+    def loop(self, arrival: Arrival | None, *, times: int) -> Impact:
+        node, _ = self.victim(arrival)
+        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
+        impacts = [self._kill_whole(node, Target.GROUP, arrived)]
+        while len(impacts) < times:
+            impacts.append(self._kill_once_up(node))
+        return Impact(
+            targets=(f"worker {node.worker.name!r}, {times} times, and {times - 1} of them when it had just come up",),
+            jobs=tuple(dict.fromkeys(job for impact in impacts for job in impact.jobs)),
+        )
+
+    def _kill_once_up(self, node: Node) -> Impact:
+        """Start it, let it take messages and begin none, and kill it.
+
+        It takes none before it has said that it is ready, and is held while it says so; its pool stands still from then
+        on. A pool without children of its own is killed with what it has taken by then, which may be nothing.
+        """
+        ready = self.gate.arm_next(READY)
+        try:
+            self._start_again(node)
+            children = psutil.Process(node.pid).children(recursive=True)
+            for child in children:
+                child.suspend()
+        finally:
+            ready.release()
+        if children:
+            self._await_full(node)
+        return self._kill_whole(node, Target.GROUP)
+
+    def _await_full(self, node: Node) -> None:
+        """Until a worker whose pool stands still has taken what it can, and has done with it what it does on arrival.
+
+        Another worker of its queue may have been faster, so it may be nothing.
+        """
+        seen: tuple[JobId, ...] = ()
+        since = time.monotonic()
+
+        def full() -> bool:
+            nonlocal seen, since
+            held = self.driver.in_flight(self._clients_of(node))
+            if held != seen:
+                seen, since = held, time.monotonic()
+            return bool(held) and time.monotonic() - since > STILL_SECONDS
+
+        with suppress(WaitedInVainError):
+            wait_until(full, within=TAKEN_SECONDS_MAX, or_else="it took nothing")
 
     # --- freezes ---
 
@@ -334,6 +390,26 @@ class LaneWorkers:
             self._kill_whole(node, Target.GROUP)
         node.down = True
         self.recover()
+
+    def replace(self, launch: Launch, *, grace_seconds: float) -> None:
+        """A deploy to all at once: SIGTERM, SIGKILL after the grace, then workers that are launched so."""
+        up = [node for node in self.nodes.values() if self.lane.exit_of(node.pid) is None]
+        for node in up:
+            node.dead_clients |= self._clients_of(node)
+            os.kill(node.pid, signal.SIGTERM)
+        with suppress(WaitedInVainError):
+            wait_until(
+                lambda: all(self.lane.exit_of(node.pid) for node in up), within=grace_seconds, or_else="one did not end"
+            )
+        for node in up:
+            if self.lane.exit_of(node.pid) is None:
+                self._kill_whole(node, Target.GROUP)
+        self.launch = launch
+        clients = set().union(*(node.dead_clients for node in self.nodes.values()))
+        for node in self.nodes.values():
+            node.down, node.dead_clients = False, set()
+        self.driver.redeliver(clients)
+        self.start()
 
     def stop_serving(self, queue: str) -> Impact:
         serving = [node for node in self.nodes.values() if queue in node.worker.queues]

@@ -83,6 +83,13 @@ class Gate:
             self._arms.append(arm)
         return arm
 
+    def arm_next(self, point: str) -> Arm:
+        """Stop whoever comes there next, however often somebody has been there, of a point that is about no job."""
+        with self._changed:
+            arm = Arm(point=point, job=None, occurrence=self._counts[point, None] + 1)
+            self._arms.append(arm)
+        return arm
+
     def reset(self) -> None:
         """Nothing is armed, and occurrences count from 1 again."""
         with self._changed:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -10,6 +9,7 @@ from msgspec import Struct
 from harness.contract import Contract, Worker
 from harness.events import EnqueueCalled, JobId
 from harness.lane import Lane
+from harness.runtimes.launch import Launch
 from harness.services.broker import Broker
 from harness.store import Recorder
 from harness.system import Capability, Messages, PlannedJob
@@ -39,12 +39,21 @@ class Driver(Messages, Protocol):
         """Whether a worker is the same when forked."""
         ...
 
-    def start_agent(self, environment: Mapping[str, str], cwd: Path, python: str, *, forker: int = 0) -> dict[str, Any]:
+    def start_agent(self, launch: Launch) -> dict[str, Any]:
         """Be ready to enqueue; the `versions` and `settings` of the subject, as far as they are known.
 
         :raises SubjectError: the subject cannot be used
         """
         ...
+
+    def let_another_enqueue(self, jobs: tuple[JobId, ...], launch: Launch) -> None:
+        """These jobs are enqueued by what is launched so, until `let_no_other_enqueue`.
+
+        :raises SubjectError: it cannot be used
+        """
+        ...
+
+    def let_no_other_enqueue(self) -> None: ...
 
     def prepare(self) -> None:
         """:raises SubjectError: the subject's own preparation failed"""
@@ -64,6 +73,10 @@ class Driver(Messages, Protocol):
 
     def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
         """The node and the process that last began the job; None if that was not seen."""
+        ...
+
+    def clock_ahead_seconds(self, node: str) -> float | None:
+        """How far ahead of the harness's clock a worker's own was when it last told it; None if it never has."""
         ...
 
     def attempts_ended(self, job: JobId) -> int: ...
@@ -123,8 +136,8 @@ class Driver(Messages, Protocol):
         """Stop it; the jobs that were in flight."""
         ...
 
-    def start_broker(self) -> None:
-        """With its data; nothing of what it does from then on goes unheard."""
+    def start_broker(self, *, with_data: bool = True) -> None:
+        """With its data or empty; nothing of what it does from then on goes unheard."""
         ...
 
     # --- the end ---

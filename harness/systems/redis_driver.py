@@ -250,9 +250,15 @@ class RedisDriver(Generic[T]):
 
     # --- the broker ---
 
-    def start_broker(self) -> None:
-        """With its data; nothing of what it does from then on goes unheard."""
-        self.broker.start_again(self.monitor.reopen)
+    def start_broker(self, *, with_data: bool = True) -> None:
+        """With its data or empty; nothing of what it does from then on goes unheard."""
+
+        def before_anybody(client: "redis.Redis") -> None:
+            if not with_data:
+                client.flushall()
+            self.monitor.reopen(client)
+
+        self.broker.start_again(before_anybody)
 
     def close(self) -> None:
         self.monitor.close()

@@ -36,6 +36,19 @@ def attempts_forgotten(app: Any) -> None:
     app.reference_deliveries.losses = lambda *_, **__: 0
 
 
+def deliveries_counted_on_arrival(app: Any) -> None:
+    """Brokers count what they deliver, and not what is begun: who dies beside messages uses up the budget of each."""
+    books = app.reference_deliveries
+    losses = books.losses
+
+    def counted(identity: str, *, message_id: str = "") -> int:
+        before = losses(identity, message_id=message_id)
+        books.begin(identity, message_id=message_id, hard_limit_seconds=0.0)
+        return int(before)
+
+    books.losses = counted
+
+
 BUGS: dict[str, Callable[[Any], None]] = {
     "early-ack": early_ack,
     "late-ack-only": late_ack_only,
@@ -43,4 +56,5 @@ BUGS: dict[str, Callable[[Any], None]] = {
     "one-shared-queue": one_shared_queue,
     "no-reconnect": no_reconnect,
     "attempts-forgotten": attempts_forgotten,
+    "deliveries-counted-on-arrival": deliveries_counted_on_arrival,
 }

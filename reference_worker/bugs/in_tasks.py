@@ -1,5 +1,6 @@
 """Mistakes in what a task does: planted once the tasks are defined."""
 
+import inspect
 import logging
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from reference_worker.records import exports, invoices
 _log = logging.getLogger(__name__)
 _MAIL = "reference_worker.send_invoice_email"
 _CHARGE = "reference_worker.charge_invoice"
+_VERIFICATION = "reference_worker.send_verification_email"
 _EXPORT = "reference_worker.generate_export"
 
 
@@ -123,6 +125,12 @@ def retry_without_backoff(app: Any) -> None:
         task.backoff_seconds = lambda: 0.0
 
 
+def retry_by_the_clock(app: Any) -> None:
+    """Celery's own way: a retry is due at a time of day, whichever clock has told it."""
+    for task in own_tasks(app):
+        task.wait_seconds_max = None
+
+
 def outbox_outside_transaction(app: Any) -> None:
     """Paid is committed first, and the event becomes a row only when it is sent: a crash in between owes nothing."""
     from reference_worker.jobs.charge_invoice import charge, paid_event, tell
@@ -183,6 +191,32 @@ def claim_without_fencing(app: Any) -> None:
     generate_export.store = store
 
 
+def required_argument_added(app: Any) -> None:
+    """Whoever enqueues it has the argument from now on. What is in the queue already has not."""
+    task = app.tasks[_VERIFICATION]
+    if "language" not in inspect.signature(task.run).parameters:
+        return  # the release before had nothing to add it to
+    send = task.run
+
+    def body(_self: Any, user_id: str, language: str) -> None:
+        send(user_id, language)
+
+    replace_body(app, _VERIFICATION, body)
+
+
+def unknown_arguments_dropped(app: Any) -> None:
+    """`**_` lets old code take the messages of any later release, and do something else than they ask for."""
+    task = app.tasks[_VERIFICATION]
+    task.check_arguments = lambda *_: None
+    send = task.run
+    known = inspect.signature(send).parameters
+
+    def body(_self: Any, **arguments: Any) -> None:
+        send(**{name: value for name, value in arguments.items() if name in known})
+
+    replace_body(app, _VERIFICATION, body)
+
+
 def temp_files_left(_app: Any) -> None:
     """A file with a name, and nobody who removes it: the disk fills up, some months later."""
     from reference_worker.app import SETTINGS
@@ -231,9 +265,12 @@ BUGS: dict[str, Callable[[Any], None]] = {
     "one-retry-too-few": one_retry_too_few,
     "retry-without-bound": retry_without_bound,
     "retry-without-backoff": retry_without_backoff,
+    "retry-by-the-clock": retry_by_the_clock,
     "outbox-outside-transaction": outbox_outside_transaction,
     "claim-without-takeover": claim_without_takeover,
     "claim-without-fencing": claim_without_fencing,
+    "required-argument-added": required_argument_added,
+    "unknown-arguments-dropped": unknown_arguments_dropped,
     "temp-files-left": temp_files_left,
     "orphan-process": orphan_process,
 }

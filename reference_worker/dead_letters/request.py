@@ -7,6 +7,7 @@ does not take, retries used up, the hard time limit, a worker lost once too ofte
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
@@ -38,7 +39,16 @@ class DeadLetteringRequest(Request):
                 to_timestamp(timezone.to_system(self.eta))
             except (OverflowError, ValueError) as error:
                 raise InvalidTaskError(f"eta {self.eta!r} is no time: {error}") from error
+            self._eta = self._not_beyond_any_wait(self.eta)
         self._is_given_up = False
+
+    def _not_beyond_any_wait(self, eta: datetime) -> datetime:
+        """A wait is written into a message as the time when it ends: by a clock that was ahead, that is hours away."""
+        longest = getattr(self._task, "wait_seconds_max", None)
+        if longest is None or eta <= (latest := datetime.now(UTC) + timedelta(seconds=longest)):
+            return eta
+        _log.warning("%s was to wait until %s, which nothing is planned for: a clock is wrong", self.id, eta)
+        return latest
 
     def revoked(self) -> bool:
         """True when it must not go to the pool: asked by Celery right before, whatever the pool."""

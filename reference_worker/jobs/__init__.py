@@ -1,6 +1,6 @@
 """The jobs, one a file."""
 
-from reference_worker import bugs
+from reference_worker import bugs, previous
 from reference_worker.app import SETTINGS, app
 from reference_worker.jobs import (
     charge_invoice,
@@ -12,4 +12,6 @@ from reference_worker.jobs import (
 
 __all__ = ["charge_invoice", "generate_export", "send_invoice_email", "send_verification_email", "sync_customer"]
 
+if SETTINGS.release == previous.NAME:
+    previous.take_back(app)
 bugs.plant_in_tasks(app, SETTINGS.bug)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reference_worker import database
 from reference_worker.app import SETTINGS
-from reference_worker.backoff import backoff_seconds
+from reference_worker.backoff import backoff_seconds, backoff_seconds_max
 from reference_worker.downstream.errors import TemporaryDownstreamError
 from reference_worker.identity import identity_of
 from reference_worker.postponing import postpone
@@ -34,6 +34,7 @@ class Job(Task):
 
     abstract = True
     max_retries = SETTINGS.retries_max
+    wait_seconds_max = max(backoff_seconds_max(base_seconds=SETTINGS.backoff_seconds), SETTINGS.postpone_seconds)
     Request = "reference_worker.dead_letters.request:DeadLetteringRequest"
 
     def identity_of(self, args: Any, kwargs: Any) -> str:
@@ -41,7 +42,7 @@ class Job(Task):
         return identity_of(self.name, self.run, args, kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        self._check(args, kwargs)
+        self.check_arguments(args, kwargs)
         if self.request.called_directly:
             self.run(*args, **kwargs)
             return
@@ -88,7 +89,7 @@ class Job(Task):
                 raise  # the last retry is used up
             raise Reject(late, requeue=True) from error
 
-    def _check(self, args: Any, kwargs: Any) -> None:
+    def check_arguments(self, args: Any, kwargs: Any) -> None:
         """:raises WrongArgumentsError: before anything is touched"""
         try:
             arguments = inspect.signature(self.run).bind(*args, **kwargs).arguments

@@ -1,5 +1,7 @@
 """What only a host of one's own can suffer: that each fault lands, that it is told apart from others, and heals."""
 
+import json
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -7,11 +9,22 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.faults import CrashHost, CutOffHost, ExhaustFiles, ExhaustMemory, HideNames, KillWorker, StarveHost
-from harness.system import Evidence, Target
+from harness.faults import (
+    CrashHost,
+    CutOffHost,
+    ExhaustFiles,
+    ExhaustMemory,
+    HideNames,
+    KillWorker,
+    MoveClock,
+    StarveHost,
+)
+from harness.plan import AtStart, Step
+from harness.runtimes.clocks import TOLERANCE_SECONDS
+from harness.system import Direction, Evidence, Target
 from harness.waiting import wait_until
 from tests.containers.conftest import Deploy
-from tests.containers.test_operations import applied, arrived, drained
+from tests.containers.test_operations import SECONDS_MAX, applied, arrived, drained
 
 
 @contextmanager
@@ -71,6 +84,74 @@ def test_a_worker_that_was_cut_off_goes_on_with_the_connections_that_it_had(
         drained(system)
         assert system.driver.connections_of(pids) & before & system.driver.clients()
     assert applied(tmp_path) == 1
+
+
+TALKS = """
+import pathlib, socket, sys, time
+to_broker = socket.create_connection((sys.argv[1], 6379))
+folder = pathlib.Path(sys.argv[2])
+to_broker.sendall(b"SUBSCRIBE told\\r\\n")
+to_broker.recv(4096)
+speaks = socket.create_connection((sys.argv[1], 6379))
+(folder / "connected").touch()
+while not (folder / "speak").exists():
+    to_broker.settimeout(0.05)
+    try:
+        (folder / "heard").write_bytes(to_broker.recv(4096))
+    except TimeoutError:
+        pass
+speaks.sendall(b"SET said 1\\r\\n")
+(folder / "answered").write_bytes(speaks.recv(4096))
+"""
+
+
+@pytest.mark.parametrize("direction", [Direction.TO, Direction.FROM])
+def test_in_one_direction_packets_are_lost_and_in_the_other_they_pass_until_it_is_healed(
+    direction: Direction, daemon: Any, deploy: Deploy, tmp_path: Path
+) -> None:
+    with deploy() as system:
+        told = Path(system.home.directory)
+        container = daemon.containers.get(system.lane.container_of(system.workers.nodes["w"].pid))
+        broker = system.home.seats(proxied=False)["broker"].address
+        container.exec_run(["python", "-c", TALKS, broker, str(told)], detach=True)
+        wait_until((told / "connected").exists, within=SECONDS_MAX, or_else="it did not connect")
+        client = system.broker_server.client
+        with hurt(system, CutOffHost(direction=direction)) as evidence:
+            client.publish("told", "something")
+            if direction is Direction.FROM:
+                wait_until((told / "heard").exists, within=SECONDS_MAX, or_else="it heard nothing")
+            (told / "speak").touch()
+            if direction is Direction.TO:
+                wait_until(lambda: client.get("said"), within=SECONDS_MAX, or_else="what it said did not arrive")
+            wait_until(evidence, within=SECONDS_MAX, or_else="no packet was lost")
+            assert _impact(evidence).targets == (f"packets {direction} worker 'w'",)
+            assert (told / "heard").exists() == (direction is Direction.FROM)
+            assert bool(client.get("said")) == (direction is Direction.TO)
+            assert not (told / "answered").exists()
+        wait_until((told / "answered").exists, within=SECONDS_MAX, or_else="its connection did not go on")
+        drained(system)
+    assert applied(tmp_path) == 1
+
+
+def test_the_clock_of_one_worker_is_moved_and_right_again_and_the_record_keeps_the_harness_s_time(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    fault = MoveClock(seconds=-3600)
+    with deploy(steps=(Step(when=AtStart(), fault=fault),)) as system:
+        before = time.monotonic()
+        with hurt(system, fault) as evidence:
+            assert evidence() is None  # it stands where it has not told the time since
+            system.gate.reset()
+            wait_until(evidence, within=SECONDS_MAX, or_else="its clock was not moved")
+            assert _impact(evidence).targets == ("clock of worker 'w'",)
+        system.messages.enqueue(system.plan.workload[1])
+        drained(system)
+        assert abs(system.driver.clock_ahead_seconds("w")) < TOLERANCE_SECONDS
+        elapsed = time.monotonic() - before
+    told = [json.loads(line)["at"] for line in (tmp_path / "events" / "pings.w.jsonl").read_text().splitlines()]
+    assert told == sorted(told)
+    assert max(told) - min(told) <= elapsed
+    assert applied(tmp_path) == 2
 
 
 def test_a_starved_worker_waits_for_its_turn_and_has_it_again(daemon: Any, deploy: Deploy) -> None:

@@ -20,6 +20,7 @@ from harness.services.gate import Gate
 from harness.services.ledger import LedgerClient, Settings
 from harness.services.ports import claimed_ports
 from harness.session import LocalLane, Session, open_session
+from tests.contract.greetings import Deployed, deployed_in
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,12 @@ def running_broker(lane: LocalLane) -> Iterator[Broker]:
         broker = start_broker(lane, resolve(), port)
         yield broker
         broker.client.close()
+
+
+@pytest.fixture
+def greetings(session: Session, tmp_path: Path) -> Deployed:
+    """Deploys a small subject; keyword arguments are fields of the plan."""
+    return deployed_in(session, tmp_path)
 
 
 @dataclass(frozen=True)

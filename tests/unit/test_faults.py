@@ -10,8 +10,10 @@ from harness.downstream import Rule
 from harness.events import EnqueueCalled
 from harness.faults import (
     AnswerErrors,
+    CrashLoop,
     DeliverAgain,
     Deploy,
+    EnqueueAsBefore,
     FeedPoison,
     FeedSpoilt,
     FreezeChild,
@@ -26,6 +28,7 @@ from harness.faults import (
     SlowBroker,
     StopDraining,
     Together,
+    WorkAsBefore,
 )
 from harness.poison import PoisonKind
 from harness.system import Capability, Impact, PlannedJob, Target
@@ -81,7 +84,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.downstream = Downstream()
-        self.messages = self.workers = self.broker = self.stores = self
+        self.messages = self.workers = self.broker = self.stores = self.releases = self
         self.delivered = 0
         self.done: list[str] = []
 
@@ -127,8 +130,8 @@ class Lane:
         self.done.append(f"stop {queue}")
         return Impact(targets=("group",), jobs=())
 
-    def restart(self, *, outage_seconds: float) -> tuple[str, ...]:
-        self.done.append(f"restart broker, {outage_seconds:g} s")
+    def restart(self, *, outage_seconds: float, with_data: bool = True) -> tuple[str, ...]:
+        self.done.append(f"restart broker, {outage_seconds:g} s{'' if with_data else ', empty'}")
         return ()
 
     def slow_down(self, *, latency_milliseconds: int, jitter_milliseconds: int) -> None:
@@ -155,6 +158,22 @@ class Lane:
     def kill(self, target: Target, arrival: object, *, waiting_min: int = 0) -> Impact:
         self.done.append(f"kill {target}")
         return Impact(targets=(str(target),), jobs=("job-1",))
+
+    def loop(self, arrival: object, *, times: int) -> Impact:
+        self.done.append(f"loop {times}")
+        return Impact(targets=("worker",), jobs=("job-1",))
+
+    def enqueue_as_before(self, jobs: tuple[str, ...]) -> None:
+        self.done.append("enqueue as before")
+
+    def enqueue_as_now(self) -> None:
+        self.done.append("enqueue as now")
+
+    def work_as_before(self) -> None:
+        self.done.append("work as before")
+
+    def work_as_now(self) -> None:
+        self.done.append("work as now")
 
     def recover(self) -> None:
         self.done.append("recover")
@@ -198,6 +217,8 @@ def test_a_rule_of_the_downstream_has_landed_once_a_request_has_met_it_and_is_li
         StopDraining(queue="q"),
         HideDeadLetters(jobs=("poison-1",)),
         SlowBroker(latency_milliseconds=9),
+        EnqueueAsBefore(jobs=("job-1",)),
+        WorkAsBefore(jobs=("job-1",)),
     ],
     ids=lambda fault: type(fault).__name__,
 )
@@ -241,6 +262,10 @@ def test_when_one_of_several_faults_cannot_strike_those_before_it_are_healed() -
         (Deploy(grace_seconds=2), ["terminate main", "finish after 2 s"]),
         (StopDraining(queue="q"), ["stop q", "recover"]),
         (RestartBroker(outage_seconds=0.5), ["restart broker, 0.5 s", "give back"]),
+        (RestartBroker(outage_seconds=0.5, with_data=False), ["restart broker, 0.5 s, empty", "give back"]),
+        (CrashLoop(times=3), ["loop 3", "recover"]),
+        (EnqueueAsBefore(jobs=("job-1",)), ["enqueue as before", "enqueue as now"]),
+        (WorkAsBefore(jobs=("job-1",)), ["work as before", "work as now"]),
         (SlowBroker(latency_milliseconds=9, jitter_milliseconds=1), ["slow down by 9 ± 1 ms", "speed up"]),
         (HideDeadLetters(jobs=()), ["hide", "show"]),
         (HideDeadLetters(jobs=(), spool_too=True), ["hide", "block", "unblock", "show"]),

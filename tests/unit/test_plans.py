@@ -9,16 +9,29 @@ from hypothesis import strategies as st
 
 from harness.checkers import CATALOGUE as CHECKERS
 from harness.codec import digest, encode
-from harness.contract import Alerts, AtMostOnce, Contract, DeadLetterTable, Effect, JsonField, Poison, Task, Worker
+from harness.contract import (
+    Alerts,
+    AtMostOnce,
+    Contract,
+    DeadLetterTable,
+    Effect,
+    JsonField,
+    Poison,
+    Release,
+    Task,
+    Worker,
+)
 from harness.events import DEAD_LETTERED, DONE
 from harness.faults import CATALOGUE as FAULTS
 from harness.faults import (
     AnswerErrors,
     CrashHost,
+    CrashLoop,
     CutOffHost,
     DeliverAgain,
     Deploy,
     DripReply,
+    EnqueueAsBefore,
     ExhaustFiles,
     ExhaustMemory,
     FeedPoison,
@@ -30,6 +43,7 @@ from harness.faults import (
     KillWorker,
     LateReply,
     LoseReply,
+    MoveClock,
     RefuseConnections,
     ResetConnection,
     RestartBroker,
@@ -39,6 +53,7 @@ from harness.faults import (
     StopDraining,
     SubmitAgain,
     Together,
+    WorkAsBefore,
 )
 from harness.plan import (
     AfterAlert,
@@ -54,7 +69,7 @@ from harness.plan import (
 )
 from harness.poison import PoisonKind
 from harness.scenario import Scenario, dead, queue_of, victims, workload_of
-from harness.system import PlannedJob, Target
+from harness.system import Direction, PlannedJob, Target
 from scenarios import CATALOGUE, FAULT_FREE
 
 SCENARIOS = (FAULT_FREE, *CATALOGUE)
@@ -80,6 +95,7 @@ TOLD = {"worker_losses_max": 2, "patience_seconds": 1, "hard_limit_seconds": 5}
 CONTRACT = Contract(
     name="c",
     app="a:a",
+    previous=Release(directory="before"),
     workers=(Worker(name="fast", queues=("quick",)), Worker(name="slow", queues=("bulky",))),
     tasks=(
         task(
@@ -213,7 +229,11 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         Deploy(grace_seconds=1.5, target=Target.GROUP),
         FeedSpoilt(kind=PoisonKind.NOT_JSON, template="job-1", poison=job),
         CrashHost(),
-        CutOffHost(),
+        CutOffHost(direction=Direction.TO),
+        CrashLoop(times=4),
+        MoveClock(seconds=-60.0),
+        EnqueueAsBefore(jobs=("job-1",)),
+        WorkAsBefore(jobs=("job-1",)),
         ExhaustFiles(),
         ExhaustMemory(target=Target.CHILD),
         HideNames(),

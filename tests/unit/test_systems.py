@@ -121,6 +121,8 @@ def test_for_a_list_what_needs_a_probe_a_sweep_a_format_or_a_place_is_left_out_w
     kept, left_out = covered(plans(on_lists()), on_lists(), EVERYTHING)
     assert {each.name: each.because.partition(":")[0] for each in left_out} == {
         "backlog-of-a-dead-worker": "needs see-bodies",
+        "worker-in-a-crash-loop": "needs see-bodies",
+        "worker-clock-ahead": "needs move-clock",
         "frozen-past-the-visibility-timeout": "needs freeze-worker",
         "hard-limit-inside-an-effect": "needs freeze-pool-child",
         "names-hidden": "needs see-bodies",
@@ -148,6 +150,10 @@ def test_with_a_place_for_dead_letters_a_list_is_covered_further() -> None:
 
 def test_what_a_runtime_cannot_do_is_left_out_whatever_the_system() -> None:
     kept, left_out = covered(plans(on_celery()), on_celery(), EVERYTHING - {Capability.RESTART_BROKER})
-    assert {each.name.rpartition("-")[0] for each in left_out} == {"broker-restarted-idle", "broker-restarted-busy"}
+    assert {each.name.rpartition("-")[0] for each in left_out} == {
+        "broker-restarted-idle",
+        "broker-restarted-busy",
+        "broker-restarted",
+    }
     assert {each.because for each in left_out} == {"needs restart-broker: this runtime cannot do that"}
     assert not any("broker-restarted" in plan.scenario for plan in kept)

@@ -86,6 +86,7 @@ class ContainerLane:
         environment: Mapping[str, str],
         cwd: Path,
         log: str,
+        image: str = "",
         on_exit: ExitListener | None = None,
         forks: bool = False,
         forker: int = 0,
@@ -98,7 +99,7 @@ class ContainerLane:
         name = log.rpartition(".")[0] or log
         self._open_to_others(writes)
         try:
-            made = self._create(name, argv, environment, writes)
+            made = self._create(name, argv, environment, writes, image or self._cast.image)
             self._made.append(made)
             self._client.api.start(made)
             init = int(self._client.api.inspect_container(made)["State"]["Pid"])
@@ -120,7 +121,9 @@ class ContainerLane:
             raise self._cast.error(f"container {name!r} ended at once: {self._told(made)}")
         return pid
 
-    def _create(self, name: str, argv: Sequence[str], environment: Mapping[str, str], writes: Sequence[Path]) -> str:
+    def _create(
+        self, name: str, argv: Sequence[str], environment: Mapping[str, str], writes: Sequence[Path], image: str
+    ) -> str:
         cast, api = self._cast, self._client.api
         mounts = [Mount(str(path), str(path), type="bind", read_only=True) for path in cast.reads]
         mounts += [Mount(str(path), str(path), type="bind") for path in (*cast.writes, *writes)]
@@ -130,7 +133,7 @@ class ContainerLane:
             aliases=list(seat.names) if seat is not None else [name],
         )
         made = api.create_container(
-            cast.image,
+            image,
             name=f"{self._name}-{name}-{next(_numbers)}",
             # Not through the image's own entry point: what is spawned is to be the very process that is known here.
             entrypoint=list(argv[:1]),

@@ -8,7 +8,7 @@ import psutil
 from msgspec import Struct
 
 from harness.codec import encode
-from harness.contract import Contract
+from harness.contract import Contract, Release
 from harness.lane import Lane
 from harness.runtimes.docker.containers import ContainerLane, Seat
 from harness.runtimes.docker.network import Network
@@ -22,6 +22,7 @@ from harness.services.gate import Gate
 from harness.services.proxy.client import Toxiproxy, ToxiproxyError
 from harness.services.proxy.server import Settings as ProxySettings
 from harness.session import HarnessError
+from harness.system import SubjectError
 from harness.waiting import wait_until
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - of a container in a network of its own
@@ -56,6 +57,12 @@ class ContainerHome:
         """The image's own."""
         del cwd  # of this machine
         return contract.python or "python"
+
+    def directory_of(self, release: Release, cwd: Path) -> Path:
+        """The image's matter, or for all that is started in the lane the same."""
+        if release.directory:
+            raise SubjectError("in containers the previous release is an image: name it as Release(image=...)")
+        return cwd
 
     def take(self, taken: "Taken") -> None:
         self._now = taken

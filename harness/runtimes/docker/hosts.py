@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +13,14 @@ from docker.errors import APIError
 
 from harness.events import JobId
 from harness.namespaces import pid_within
+from harness.runtimes.docker import packets
 from harness.runtimes.docker.containers import ContainerLane
 from harness.runtimes.docker.limits import MEMORY, cpu_quota
 from harness.runtimes.docker.memory import oom_events
 from harness.runtimes.docker.network import Network
 from harness.runtimes.workers import LaneWorkers, Node, runs
 from harness.services.gate import Arrival
-from harness.system import Evidence, Impact, SubjectError, Target
+from harness.system import Direction, Evidence, Impact, SubjectError, Target
 from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
 
@@ -89,8 +90,25 @@ class ContainerHosts:
         finally:
             self._workers.recover()
 
+    def cut_off(self, arrival: Arrival | None, direction: Direction) -> AbstractContextManager[Evidence]:
+        return self._cut_off(arrival) if direction is Direction.BOTH else self._cut_off_one_way(arrival, direction)
+
     @contextmanager
-    def cut_off(self, arrival: Arrival | None) -> Iterator[Evidence]:
+    def _cut_off_one_way(self, arrival: Arrival | None, direction: Direction) -> Iterator[Evidence]:
+        node, _ = self._host(arrival)
+        held = self._driver.in_flight(self._connections(node))
+        jobs = tuple(dict.fromkeys((*_jobs(arrival), *held)))
+        impact = Impact(targets=(f"packets {direction} worker {node.worker.name!r}",), jobs=jobs)
+        with self._driver.nothing_in_between():
+            packets.drop(node.pid, direction)
+        try:
+            yield lambda: impact if packets.dropped(node.pid, direction) else None
+        finally:
+            with suppress(SubjectError):  # it may have ended by itself meanwhile, and its network with it
+                packets.let_pass(node.pid, direction)
+
+    @contextmanager
+    def _cut_off(self, arrival: Arrival | None) -> Iterator[Evidence]:
         node, container = self._host(arrival)
         place = self._client.api.inspect_container(container)["NetworkSettings"]["Networks"][self._network.name]
         held = self._driver.in_flight(self._connections(node))

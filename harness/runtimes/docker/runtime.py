@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from harness.plan import Plan, RuntimeChoice
+from harness.runtimes import faketime
 from harness.runtimes.docker import images, toxiproxy
 from harness.runtimes.docker.containers import Cast, ContainerLane
 from harness.runtimes.docker.daemon import connect, labels
@@ -120,7 +121,8 @@ class DockerRuntime:
             services = lane_of(own)
             brokers = lane_of(replace(own, image=self.found.broker.name))
             taken = Taken(
-                lane=lane_of(self._subject(home, directory)), proxy=lane_of(replace(own, image=self.found.proxy.image))
+                lane=lane_of(self._subject(home, directory, plan)),
+                proxy=lane_of(replace(own, image=self.found.proxy.image)),
             )
             home.take(taken)
             port = BEHIND_PORT if plan.proxied else BROKER_PORT
@@ -148,18 +150,22 @@ class DockerRuntime:
         stack.callback(lane.end)
         return lane
 
-    def _subject(self, home: ContainerHome, directory: Path) -> Cast:
+    def _subject(self, home: ContainerHome, directory: Path, plan: Plan) -> Cast:
         """The subject as its image has it, except that its user is ours where we could not look after another's.
 
         Of the harness it sees what is loaded into it and the lane's sockets; it writes to its own directory alone.
         """
         at_home = (Path(self.found.directory),) if self.found.directory else ()
+        clock = faketime.library() if Capability.MOVE_CLOCK in plan.needs else None
+        previous = plan.contract.previous
+        if previous is not None and previous.image and Capability.RUN_PREVIOUS_RELEASE in plan.needs:
+            images.find(self.client, previous.image, option="Release(image=...) in the contract")
         return Cast(
             image=self.found.subject.name,
             network=home.network,
             labels=self._labels,
             user="" if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}",
-            reads=(SOURCE / "harness", directory, *at_home),
+            reads=(SOURCE / "harness", directory, *at_home, *((clock.parent,) if clock is not None else ())),
             writes=(home.directory,),
             directory=self.found.directory,
             error=SubjectError,

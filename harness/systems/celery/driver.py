@@ -2,11 +2,11 @@
 
 import difflib
 import json
-import socket
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,20 @@ from harness.events import (
 )
 from harness.lane import Lane
 from harness.poison import PoisonKind
-from harness.runtimes.log_tail import last_line
+from harness.runtimes.launch import Launch
 from harness.services.broker import Broker
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
 from harness.systems.celery.exploring import EXPLORING, SWEEP_SECONDS, VISIBILITY_SECONDS
 from harness.systems.celery.names import meaning_of
+from harness.systems.celery.producer import Producer, started
 from harness.systems.celery.spoiling import NO_ENVELOPE, spoilt
 from harness.systems.celery.tap import Keys, Tap
 from harness.systems.exploring import Meaning
 from harness.systems.redis_driver import RedisDriver
 from harness.systems.tracked import DELIVERED, QUEUED
-from harness.waiting import WaitedInVainError, wait_until
+from harness.waiting import wait_until
 
-IMPORT_SECONDS_MAX = 60.0
-REQUEST_SECONDS_MAX = 30.0
 PAUSE_MILLISECONDS = 30_000
 EARLY_ACK_SECONDS_MAX = 3.0
 _HERE = Path(__file__).parent
@@ -58,14 +57,15 @@ class CeleryDriver(RedisDriver[Tap]):
         self, contract: Contract, broker: Broker, lane: Lane, recorder: Recorder, jobs: tuple[PlannedJob, ...]
     ) -> None:
         super().__init__(contract, broker, lane, recorder, jobs, Tap(recorder))
-        self._link: socket.socket | None = None
-        self._lines: Any = None
+        self._producer: Producer | None = None
+        self._other: tuple[Producer, frozenset[JobId]] | None = None  # and the jobs that it enqueues
         self._bodies: set[Body] = set()
         self._begun: Counter[MessageId] = Counter()
         self._ended: Counter[JobId] = Counter()
         self._ran_on: dict[JobId, tuple[str, int]] = {}
         self._acks_early: set[str] = set()
         self._ready: set[str] = set()
+        self._clocks: dict[str, float] = {}
 
     # --- the agent ---
 
@@ -77,47 +77,12 @@ class CeleryDriver(RedisDriver[Tap]):
         """Whether a worker is the same when forked: pools of green threads patch what has been imported by then."""
         return not any(pool in argument for argument in worker.arguments for pool in ("gevent", "eventlet"))
 
-    def start_agent(self, environment: Mapping[str, str], cwd: Path, python: str, *, forker: int = 0) -> dict[str, Any]:
+    def start_agent(self, launch: Launch) -> dict[str, Any]:
         """Import the subject in its own environment, or fork what has; what `describe` told.
 
-        :raises SubjectError: it does not import, or not in time
+        :raises SubjectError: it does not import, or not in time, or lacks a task
         """
-        path = self.lane.directory / "agent.sock"
-        log = self.lane.directory / "agent.log"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(path))
-            listener.listen(1)
-            listener.settimeout(0.05)
-            pid = self.lane.spawn(
-                [python, str(_HERE / "agent.py"), self.contract.app, str(path)],
-                environment=environment,
-                cwd=cwd,
-                log="agent.log",
-                forker=forker,
-            )
-
-            def connected() -> socket.socket | None:
-                with suppress(TimeoutError):
-                    return listener.accept()[0]
-                if status := self.lane.exit_of(pid):
-                    raise SubjectError(f"the subject's Python ({python}) ended with {status}: {last_line(log)}")
-                return None
-
-            try:
-                link = wait_until(connected, within=IMPORT_SECONDS_MAX, or_else="no connection")
-            except WaitedInVainError as error:
-                raise SubjectError(f"the subject's Python ({python}) did not start: {error}") from error
-        self._link, self._lines = link, link.makefile("rb")
-        try:
-            hello = self._hear(within=IMPORT_SECONDS_MAX)
-        except OSError as error:
-            raise SubjectError(
-                f"{self.contract.app!r} did not import within {IMPORT_SECONDS_MAX:g} s, or its process ended: "
-                f"{last_line(log)}"
-            ) from error
-        if "error" in hello:
-            raise SubjectError(f"{self.contract.app!r} does not import: {hello['error']}")
-        description = self._ask({"op": "describe"})
+        self._producer, description = started(self.contract.app, self.lane, launch, name="agent")
         for task in self.contract.tasks:
             if task.name not in description["tasks"]:
                 own = [name for name in description["tasks"] if not name.startswith("celery.")]
@@ -128,12 +93,22 @@ class CeleryDriver(RedisDriver[Tap]):
         self.tap.keys = Keys.of(description["settings"]["broker_transport_options"])
         return description
 
+    def let_another_enqueue(self, jobs: tuple[JobId, ...], launch: Launch) -> None:
+        """:raises SubjectError: it does not import, or not in time"""
+        producer, _ = started(self.contract.app, self.lane, launch, name="agent-before")
+        self._other = producer, frozenset(jobs)
+
+    def let_no_other_enqueue(self) -> None:
+        if self._other is not None:
+            self._other[0].close()
+            self._other = None
+
     def prepare(self) -> None:
         """:raises SubjectError: the subject's own preparation failed"""
         if not self.contract.prepare:
             return
         arguments = [inputs for task in self.contract.tasks for inputs in task.inputs]
-        answer = self._ask({"op": "prepare", "function": self.contract.prepare, "arguments": arguments})
+        answer = self._asked().ask({"op": "prepare", "function": self.contract.prepare, "arguments": arguments})
         if "error" in answer:
             raise SubjectError(f"prepare={self.contract.prepare!r} failed: {answer['error']}")
 
@@ -151,7 +126,7 @@ class CeleryDriver(RedisDriver[Tap]):
             "checked": job.checked,
         }
         try:
-            answer = self._ask(request)
+            answer = self._asked(job.job).ask(request)
         except (OSError, ValueError) as error:
             # Nobody answered: the broker may or may not have it. The message id tells later.
             returned = EnqueueReturned(job=job.job, outcome="unknown", message=message, error=str(error))
@@ -160,21 +135,16 @@ class CeleryDriver(RedisDriver[Tap]):
             returned = EnqueueReturned(job=job.job, outcome=outcome, message=message, error=answer.get("error", ""))
         self.recorder.record(HARNESS, returned)
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._link is None:
-            raise SubjectError("the subject has not been started")
-        self._link.sendall(json.dumps(request).encode() + b"\n")
-        return self._hear(within=REQUEST_SECONDS_MAX)
+    def _asked(self, job: JobId | None = None) -> Producer:
+        """Who enqueues the job.
 
-    def _hear(self, *, within: float) -> dict[str, Any]:
-        if self._link is None:
+        :raises SubjectError: nobody has been started
+        """
+        if self._other is not None and job in self._other[1]:
+            return self._other[0]
+        if self._producer is None:
             raise SubjectError("the subject has not been started")
-        self._link.settimeout(within)
-        line = self._lines.readline()
-        if not line:
-            raise ConnectionError("the subject's process ended")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return self._producer
 
     # --- workers ---
 
@@ -216,6 +186,8 @@ class CeleryDriver(RedisDriver[Tap]):
             return self._hear_request(question)
         message = MessageId(str(question.get("message", "")))
         with self._lock:
+            if "clock" in question:
+                self._clocks[str(question.get("node"))] = float(question["clock"]) - time.time()
             job = self._messages.get(message)
             body = Body(message=message, pid=int(question.get("pid", 0)))
             if question.get("point") == "body-began":
@@ -238,6 +210,10 @@ class CeleryDriver(RedisDriver[Tap]):
         del nodes
         with self._lock:
             return self._ran_on.get(job)
+
+    def clock_ahead_seconds(self, node: str) -> float | None:
+        with self._lock:
+            return self._clocks.get(node)
 
     def attempts_ended(self, job: JobId) -> int:
         with self._lock:
@@ -410,9 +386,9 @@ class CeleryDriver(RedisDriver[Tap]):
 
     def close(self) -> None:
         super().close()
-        for each in (self._lines, self._link):
-            if each is not None:
-                each.close()
+        self.let_no_other_enqueue()
+        if self._producer is not None:
+            self._producer.close()
 
 
 def _alive(pid: int) -> bool:

@@ -37,7 +37,7 @@ def record(event: str, **fields: Any) -> None:
 
 
 def stand_at(point: str, **fields: Any) -> None:
-    question = {"point": point, "node": NODE, "pid": os.getpid()}
+    question = {"point": point, "node": NODE, "pid": os.getpid(), "clock": time.time()}
     question.update(fields)
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

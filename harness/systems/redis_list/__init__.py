@@ -5,7 +5,7 @@ from harness.system import Capability
 from harness.systems.driver import NO_PLACE, JobSystem
 from harness.systems.redis_list.driver import ListDriver
 
-NO_PROBE = "there is no probe in the worker that could tell when a body begins"
+NO_PROBE = "there is no probe in the worker that could tell when a body begins, or what its clock shows"
 NO_SWEEP = "a list gives back nothing of itself, however long a worker keeps it"
 NO_LIMIT = "there is no hard limit that would end a body"
 NO_FORMAT = "what is in a message is between the worker and its producer, so there is no format to spoil"
@@ -28,6 +28,7 @@ def check(contract: Contract) -> None:
 def cannot(contract: Contract) -> dict[Capability, str]:
     found = {
         Capability.SEE_BODIES: NO_PROBE,
+        Capability.MOVE_CLOCK: NO_PROBE,
         Capability.FREEZE_WORKER: NO_SWEEP,
         Capability.FREEZE_POOL_CHILD: NO_LIMIT,
         Capability.FEED_RAW_MESSAGE: NO_FORMAT,

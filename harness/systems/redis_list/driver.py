@@ -4,7 +4,6 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,6 +14,7 @@ from harness.events import EnqueueReturned, JobId, MessageId
 from harness.lane import Lane
 from harness.namespaces import connections_to
 from harness.poison import PoisonKind
+from harness.runtimes.launch import Launch
 from harness.services.broker import Broker
 from harness.store import HARNESS, Recorder
 from harness.system import PlannedJob, SubjectError
@@ -52,9 +52,20 @@ class ListDriver(RedisDriver[ListTap]):
         del worker
         return False
 
-    def start_agent(self, environment: Mapping[str, str], cwd: Path, python: str, *, forker: int = 0) -> dict[str, Any]:
-        del environment, cwd, python, forker
+    def start_agent(self, launch: Launch) -> dict[str, Any]:
+        del launch
         return {"versions": {}, "settings": {}}
+
+    def clock_ahead_seconds(self, node: str) -> float | None:
+        """Nobody in the worker tells."""
+        del node
+        return None
+
+    def let_another_enqueue(self, jobs: tuple[JobId, ...], launch: Launch) -> None:
+        """The harness is every release's producer: what it pushes is in the words that the plan has for it."""
+
+    def let_no_other_enqueue(self) -> None:
+        """As above."""
 
     def prepare(self) -> None:
         """A contract for this system has no preparation."""
@@ -162,9 +173,9 @@ class ListDriver(RedisDriver[ListTap]):
         self.broker.stop()
         return jobs
 
-    def start_broker(self) -> None:
+    def start_broker(self, *, with_data: bool = True) -> None:
         self.tap.broker_restarted()
-        super().start_broker()
+        super().start_broker(with_data=with_data)
 
     # --- one job after another, on one deployed system ---
 
