@@ -1,6 +1,5 @@
 """`jobproof init`: a contract with what the audit's facts tell, and a marked line for what is left to say. Pure."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -35,7 +34,7 @@ def contract_text(app: str, facts: Facts, code: Code, *, python: str) -> str:
         "`todo(...)` marks what only you can say. A task that you take out is told as not covered.",
         '"""',
         "",
-        "from harness.contract import Contract, Task, todo",
+        "from harness.contract import Contract, Header, Task, todo",
         "",
         "CONTRACT = Contract(",
         f"    app={_text(app)},",
@@ -44,6 +43,7 @@ def contract_text(app: str, facts: Facts, code: Code, *, python: str) -> str:
     lines += [
         '    # prepare="module:function",  # called with the inputs, where jobs need rows or files to begin with',
         '    # databases=("sqlite:///{directory}/app.db",),  # whose tables are compared, where jobs write to some',
+        '    # honours_key=Header("Idempotency-Key"),  # where a receiver applies what carries the same key only once',
         "    environment={  # how the subject is pointed at the played downstream, which sees what its jobs do",
         *environment.splitlines(),
         "    },",
@@ -101,8 +101,9 @@ def _note(found: dict[str, str], node: object, place: str) -> None:
 
 
 def _text(value: str) -> str:
-    """A literal in double quotes, whatever is in it."""
-    return json.dumps(value)
+    """A literal, whatever is in it; in double quotes where it holds none."""
+    literal = ascii(value)
+    return literal if '"' in value else f'"{literal[1:-1]}"'
 
 
 def _plain(value: str) -> str:
