@@ -1,4 +1,4 @@
-"""docs/tutorial.md, as a newcomer follows it: its files are written, its commands run, its outputs are what is printed."""
+"""docs/tutorial.md, as a newcomer follows it: its files are written, its commands run, and print what it shows."""
 
 import os
 import re
