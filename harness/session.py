@@ -58,8 +58,8 @@ class Session:
     def has_disowned(self, process: psutil.Process) -> bool:
         """Whether it is an orphan that has put off its environment, and with it all that tells from which lane it came.
 
-        The keeper's children are what it has started, and on Linux orphans. What it has
-        started may hide its environment behind a title, as a broker does, but is known by its number.
+        The keeper's children are what it has started, and on Linux orphans. What it has started may hide its
+        environment behind a title, as a broker does, but is known by its number.
         """
         if process.ppid() != self._keeper.pid or MARKER in process.environ():
             return False
