@@ -2,6 +2,7 @@
 
 import os
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from harness.cli_input import (
     IMPORT_SECONDS_MAX,
     compiled,
     empty_directory,
+    kept_if_filled,
     python_option,
     reference_contract,
     with_python,
@@ -156,6 +158,7 @@ def certify_command(
     directory = empty_directory(out)
     with (
         cli_explore.told_in_one_line(),
+        kept_if_filled(directory) if out is None else nullcontext(),
         report.progress(contract, asked.profile.name, seed=asked.seed, quiet=format_ == "json") as listener,
         open_session(in_memory=True) as session,
     ):

@@ -24,7 +24,7 @@ from harness.explore.files import checked, finish
 from harness.plan import Plan
 from harness.report import exploration as report
 from harness.report import terminal
-from harness.report.visible import visible
+from harness.report.visible import ERROR_LENGTH_MAX, visible
 from harness.services.broker import BrokerServer, NoBrokerError, resolve
 from harness.session import open_session
 from harness.system import SubjectError
@@ -110,7 +110,7 @@ def told_in_one_line() -> Iterator[None]:
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(error.names) or 'none'}"
         _leave_saying(ExitCode.BAD_INPUT, f"error: the job has no crash point {error.name!r}; {hint}")
     except SubjectError as error:
-        _leave_saying(ExitCode.BAD_INPUT, f"error: {error}")
+        _leave_saying(ExitCode.BAD_INPUT, f"error: {visible(' '.join(str(error).split()), ERROR_LENGTH_MAX)}")
     except KeyboardInterrupt:
         _leave_saying(ExitCode.INTERRUPTED, "interrupted")
 

@@ -1,6 +1,8 @@
 """What several commands are given: a contract, a folder to write to; every mistake is told in one line."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +74,17 @@ def empty_directory(out: Path | None) -> Path:
     except OSError as error:
         raise BadInputError(f"--out {out}: it cannot be written ({error.strerror})") from error
     return out.resolve()
+
+
+@contextmanager
+def kept_if_filled(directory: Path) -> Iterator[None]:
+    """A folder in which nothing was recorded is removed again, and the one around it if that holds nothing else."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it holds something
+            directory.rmdir()
+            directory.parent.rmdir()
 
 
 def reference_contract() -> Path:

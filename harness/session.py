@@ -26,6 +26,7 @@ from harness.keeper import MARKER, marked
 from harness.lane import ExitListener
 
 MEMORY_BYTES_MIN = 1 << 29
+START_SECONDS_MAX = 30.0
 
 
 class HarnessError(RuntimeError):
@@ -48,9 +49,24 @@ class Session:
         self._listeners: dict[int, ExitListener] = {}
         self._said: dict[int, dict[str, Any]] = {}
         self._next_id = 0
+        self._asked: set[int] = set()  # ids of requests that the keeper has not answered
+        self._started: set[int] = set()  # what it has started, and runs
         self._closed = False
         self._reader = threading.Thread(target=self._listen, name="keeper-reader", daemon=True)
         self._reader.start()
+
+    def has_disowned(self, process: psutil.Process) -> bool:
+        """Whether it is an orphan that has put off its environment, and with it all that tells from which lane it came.
+
+        The keeper's children are what it has started, and on Linux orphans. What it has started may hide its
+        environment behind a title, as a broker does, but is known by its number.
+        """
+        if process.ppid() != self._keeper.pid or MARKER in process.environ():
+            return False
+        with self._changed:
+            being_started = set(self._asked)  # one of them may be this one
+            self._changed.wait_for(lambda: not being_started & self._asked or self._closed, timeout=START_SECONDS_MAX)
+            return not being_started & self._asked and process.pid not in self._started
 
     def spawn(
         self,
@@ -74,6 +90,7 @@ class Session:
         with self._changed:
             self._next_id += 1
             number = self._next_id
+            self._asked.add(number)
         request = {
             "id": number,
             "argv": list(argv),
@@ -88,7 +105,7 @@ class Session:
         except OSError as error:
             raise HarnessError(f"the keeper is gone ({error.strerror}); nothing can be started") from error
         with self._changed:
-            self._changed.wait_for(lambda: number in self._replies or self._closed, timeout=30)
+            self._changed.wait_for(lambda: number in self._replies or self._closed, timeout=START_SECONDS_MAX)
             reply = self._replies.pop(number, {"error": "the keeper did not answer"})
             if "error" in reply:
                 raise HarnessError(f"could not start {reply['error']}")
@@ -157,6 +174,7 @@ class Session:
             if "exited" in message:
                 pid, status = int(message["exited"]), exit_words(int(message["status"]))
                 self._exits[pid] = status
+                self._started.discard(pid)
                 listener = self._listeners.pop(pid, None)
             elif "forker" in message:
                 self._said[int(message["forker"])] = dict(message["said"])
@@ -164,6 +182,8 @@ class Session:
                 if "pid" in message:  # what is remembered of that number was another process's
                     for memory in (self._exits, self._said, self._listeners):
                         memory.pop(int(message["pid"]), None)
+                    self._started.add(int(message["pid"]))
+                self._asked.discard(int(message["id"]))
                 self._replies[int(message["id"])] = message
             self._changed.notify_all()
         if listener is not None:

@@ -1,6 +1,5 @@
 """`jobproof init`: a contract with what the audit's facts tell, and a marked line for what is left to say. Pure."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -35,15 +34,16 @@ def contract_text(app: str, facts: Facts, code: Code, *, python: str) -> str:
         "`todo(...)` marks what only you can say. A task that you take out is told as not covered.",
         '"""',
         "",
-        "from harness.contract import Contract, Task, todo",
+        "from harness.contract import Contract, Header, Task, todo",
         "",
         "CONTRACT = Contract(",
-        f"    app={_text(app)},",
+        f"    app={literal(app)},",
     ]
-    lines += [f"    python={_text(python)},"] if python else []
+    lines += [f"    python={literal(python)},"] if python else []
     lines += [
         '    # prepare="module:function",  # called with the inputs, where jobs need rows or files to begin with',
         '    # databases=("sqlite:///{directory}/app.db",),  # whose tables are compared, where jobs write to some',
+        '    # honours_key=Header("Idempotency-Key"),  # where a receiver applies what carries the same key only once',
         "    environment={  # how the subject is pointed at the played downstream, which sees what its jobs do",
         *environment.splitlines(),
         "    },",
@@ -57,15 +57,15 @@ def contract_text(app: str, facts: Facts, code: Code, *, python: str) -> str:
 
 def _task(task: TaskFacts, code: Code) -> Iterator[str]:
     yield "        Task("
-    yield f"            name={_text(task.name)},  # {_plain(str(code.place_of_task(task)))}"
+    yield f"            name={literal(task.name)},  # {_plain(str(code.place_of_task(task)))}"
     wanted = [each.name for each in task.parameters if each.kind not in _KINDS_WITHOUT_VALUE]
     if wanted:
         example = ", ".join(f'"{name}": ...' for name in wanted)
-        yield f"            inputs=todo({_text(f'keyword arguments of two jobs or more, as ({{{example}}}, ...)')}),"
+        yield f"            inputs=todo({literal(f'keyword arguments of two jobs or more, as ({{{example}}}, ...)')}),"
     else:
         yield "            inputs=({},),"
     if task.queue and not task.queue_error:
-        yield f"            queue={_text(task.queue)},"
+        yield f"            queue={literal(task.queue)},"
     if (attempts := attempts_of(task)) != UNTOLD:
         yield f"            attempts_max={attempts},  # 1, its retries, and two deaths of its worker"
     else:
@@ -90,8 +90,8 @@ def _variables(code: Code) -> Iterator[str]:
         guess = next((value for pattern, value in _GUESSES if re.search(pattern, name, re.IGNORECASE)), None)
         if _SECRET.search(name):
             guess = "none"
-        value = _text(guess) if guess is not None else f"todo({_text(f'what {name} is set to in a test')})"
-        yield f"        {_text(name)}: {value},  # {_plain(place)}\n"
+        value = literal(guess) if guess is not None else f"todo({literal(f'what {name} is set to in a test')})"
+        yield f"        {literal(name)}: {value},  # {_plain(place)}\n"
 
 
 def _note(found: dict[str, str], node: object, place: str) -> None:
@@ -100,9 +100,10 @@ def _note(found: dict[str, str], node: object, place: str) -> None:
         found.setdefault(name, place)
 
 
-def _text(value: str) -> str:
-    """A literal in double quotes, whatever is in it."""
-    return json.dumps(value)
+def literal(value: str) -> str:
+    """A literal, whatever is in it; in double quotes where it holds none."""
+    written = ascii(value)
+    return written if '"' in value else f'"{written[1:-1]}"'
 
 
 def _plain(value: str) -> str:

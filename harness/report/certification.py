@@ -59,10 +59,19 @@ def covered(found: Certification) -> list[str]:
     """What was put to the test, what was only audited, and what was not covered, by ids."""
     coverage = found.coverage
     return [
-        f"put to the test: {' '.join(coverage.tested) or 'none'}",
-        f"audited only: {' '.join(coverage.audited) or 'none'}",
-        f"not covered: {' '.join(coverage.not_covered) or 'none'}",
+        f"put to the test: {spans(coverage.tested)}",
+        f"audited only: {spans(coverage.audited)}",
+        f"not covered: {spans(coverage.not_covered)}",
     ]
+
+
+def spans(modes: tuple[str, ...]) -> str:
+    """Ids of failure modes in a line; three or more that follow each other are written as F15-F17."""
+    runs: list[list[str]] = []
+    for mode in modes:
+        follows = runs and (mode[:1], int(mode[1:])) == (runs[-1][-1][:1], int(runs[-1][-1][1:]) + 1)
+        runs = [*runs[:-1], [*runs[-1], mode]] if follows else [*runs, [mode]]
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else " ".join(run) for run in runs) or "none"  # noqa: PLR2004
 
 
 def left_out_of(found: Certification) -> dict[str, list[str]]:
@@ -234,9 +243,7 @@ def html(found: Certification) -> str:
         .render(
             found=found,
             headline=headline(found),
-            tasks=tasks_of(found),
             titled=[(_title(alike), alike[0], alike) for alike in grouped(found)],
-            covered=covered(found),
             left_out=left_out_of(found),
             failure_modes=FAILURE_MODES,
         )

@@ -168,7 +168,7 @@ class LaneHome:
             return (
                 process.pid not in kept
                 and process.status() != psutil.STATUS_ZOMBIE
-                and process.environ().get(HOME_MARKER) == self.name
+                and (process.environ().get(HOME_MARKER) == self.name or self.session.has_disowned(process))
             )
         except psutil.Error:
             return False

@@ -1,8 +1,10 @@
-"""Subjects of other teams, each in a virtual environment of its own that is made once for a test session."""
+"""Subjects of other teams, each in a virtual environment of its own that is made once on a machine."""
 
 import fcntl
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,24 +20,35 @@ Environments = Callable[[str], str]
 
 
 @pytest.fixture(scope="session")
-def environment_of(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+def environment_of() -> Environments:
     """The folder of the virtual environment of a subject, with what its requirements ask for and nothing of ours."""
-    shared = tmp_path_factory.getbasetemp().parent  # with xdist the same for every process
+    return lambda subject: environment(SUBJECTS / subject / "requirements.txt")
 
-    def environment(subject: str) -> str:
-        requirements = SUBJECTS / subject / "requirements.txt"
-        name = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-        folder, done = shared / f"venv-{name}", shared / f"venv-{name}.done"
-        with (shared / f"venv-{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not done.exists():
-                subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-                pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-                subprocess.run([*pip, "-r", str(requirements)], check=True)
-                done.touch()
-        return str(folder)
 
-    return environment
+def environment(requirements: Path) -> str:
+    """The folder of a virtual environment with these requirements: made once on a machine, and anew where it is gone.
+
+    It is kept in the user's cache under a name that changes with the pins and with the Python.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jobproof" / "environments"
+    cache.mkdir(parents=True, exist_ok=True)
+    wanted = (requirements.read_text(), sys.version, sys.base_prefix)
+    folder = cache / hashlib.sha256(repr(wanted).encode()).hexdigest()[:12]
+    python, done = folder / "bin" / "python", folder / "done"
+    with (cache / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (done.exists() and python.exists()):
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--clear", str(folder)], check=True)
+            subprocess.run([*installer(python), "-r", str(requirements)], check=True)
+            done.touch()
+    return str(folder)
+
+
+def installer(python: Path) -> list[str]:
+    """What installs into the environment of this Python: uv where it is, as in the Makefile, else our own pip."""
+    if shutil.which("uv"):
+        return ["uv", "pip", "install", "-q", "--python", str(python)]
+    return [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--disable-pip-version-check"]
 
 
 def certification(ran: Ran) -> Any:

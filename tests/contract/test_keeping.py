@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from harness.keeper import LOG_BYTES_MAX
-from harness.session import HarnessError, LocalLane, open_session, sweep
+from harness.session import HarnessError, LocalLane, Session, open_session, sweep
 from harness.waiting import wait_until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -64,6 +65,23 @@ def test_a_spawned_process_ignores_no_signal_that_the_keeper_ignores(lane: Local
     # Only those that a process can set: 32 and 33 are the C library's own, and whoever starts it may ignore them.
     assert [each for each in signal.valid_signals() if ignored & 1 << each - 1] == []
     assert runs(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the keeper is given the orphans")
+def test_an_orphan_that_has_put_off_its_environment_is_known_for_one(session: Session, lane: LocalLane) -> None:
+    spawn(lane, "setsid -f env -i sleep 901; setsid -f sleep 902; env -i sleep 903 & exec sleep 904")
+    lane.spawn(["env", "-i", "sleep", "905"], environment=ENVIRONMENT, cwd=lane.directory, log="log")
+    sleepers: dict[str, psutil.Process] = {}
+
+    def all_sleep() -> bool:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                sleepers[" ".join(process.cmdline())] = process
+        return {f"sleep {number}" for number in range(901, 906)} <= sleepers.keys()
+
+    wait_until(all_sleep, within=10, or_else="not all of them sleep")
+    disowned = [number for number in range(901, 906) if session.has_disowned(sleepers[f"sleep {number}"])]
+    assert disowned == [901]
 
 
 def test_a_lane_ends_its_processes_and_their_children(lane: LocalLane) -> None:

@@ -236,6 +236,19 @@ def test_nothing_of_the_subjects_text_has_teeth_in_a_report(render: Any) -> None
     assert "\u202e" not in text
 
 
+@pytest.mark.parametrize(
+    ("modes", "line"),
+    [
+        ((), "none"),
+        (("F01", "F02", "F04"), "F01 F02 F04"),
+        (("F09", "F10", "F11", "W0", "W1", "W2"), "F09-F11 W0-W2"),
+        (("F99", "F100", "F101", "F111"), "F99-F101 F111"),
+    ],
+)
+def test_ids_that_follow_each_other_are_told_as_a_span(modes: tuple[str, ...], line: str) -> None:
+    assert certification.spans(modes) == line
+
+
 def test_junit_is_green_only_if_everything_held() -> None:
     root = ET.fromstring(certification_junit.render(hostile()))  # noqa: S314 - our own text
     assert int(root.attrib["failures"]) > 0

@@ -44,6 +44,7 @@ def describe(app: Any) -> Any:
         "python": platform.python_version(),
         "celery": version_of("celery"),
         "kombu": version_of("kombu"),
+        "billiard": version_of("billiard"),
         "redis client": version_of("redis"),
     }
     return {

@@ -432,6 +432,7 @@ def survey(name: str) -> Any:
         "python": platform.python_version(),
         "celery": version_of("celery"),
         "kombu": version_of("kombu"),
+        "billiard": version_of("billiard"),
         "redis client": version_of("redis"),
     }
     return told

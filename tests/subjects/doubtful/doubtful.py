@@ -6,12 +6,19 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_init, worker_ready
 
-DOUBT = os.environ["DOUBT"]
+DOUBT, MARK = os.environ["DOUBT"], os.environ["MARK"]
 HOURS = 3600 * 3
+SLEEP = f"import time; time.sleep({HOURS})"
+# It leaves its parent, its session and its environment behind, as daemons do.
+DAEMON = "import subprocess, sys; subprocess.Popen(sys.argv[1:], env={}, start_new_session=True)"
+
+with Path(os.environ["SEEN"]).open("a") as seen:  # folders that are to be gone afterwards
+    print(os.environ["SCRATCH"], file=seen)
 
 app = Celery("doubtful")
 app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True, task_ignore_result=True)
@@ -28,6 +35,8 @@ if DOUBT == "needs-a-setting":
 def on_worker_init(**_: object) -> None:
     if DOUBT == "never-starts":
         sys.exit(3)
+    if DOUBT == "hangs-on-start":
+        time.sleep(HOURS)
 
 
 @worker_ready.connect
@@ -51,7 +60,7 @@ if DOUBT != "has-no-task":
         if DOUBT == "prints-megabytes":
             sys.stderr.write("\x1b[31mall is well\n" * 300_000)
         if DOUBT == "forks-a-daemon":
-            subprocess.Popen(["sleep", str(HOURS)], start_new_session=True)
+            subprocess.run([sys.executable, "-c", DAEMON, sys.executable, "-c", SLEEP, MARK], check=True)
         if DOUBT == "fails":
             raise LookupError("no such note: \x1b[31m" + "x" * 2000)
         if DOUBT == "hangs":
