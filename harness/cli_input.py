@@ -1,16 +1,25 @@
 """What several commands are given: a contract, a folder to write to; every mistake is told in one line."""
 
+import os
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from harness.bad_input import BadInputError
 from harness.contract import Contract, ContractError
 
+if TYPE_CHECKING:  # what is only needed for the types would be felt at every other command
+    from harness.plan import RuntimeChoice
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 IMPORT_SECONDS_MAX = 30.0
+LOCAL = "local"
+BASE_IMAGE_VARIABLE = "JOBPROOF_BASE_IMAGE"
 
 python_option = click.option(
     "--python",
@@ -18,6 +27,44 @@ python_option = click.option(
     metavar="PATH",
     help="The subject's Python, or the folder of its virtual environment. Default: the contract's, or else ours.",
 )
+
+_RUNTIME_OPTIONS = (
+    click.option(
+        "--runtime",
+        type=click.Choice([LOCAL, "docker"]),
+        default=LOCAL,
+        show_default=True,
+        help="Processes of this machine, or containers.",
+    ),
+    click.option("--image", default="", metavar="IMAGE", help="The subject's, for --runtime docker."),
+    click.option(
+        "--base-image",
+        default="",
+        metavar="IMAGE",
+        envvar=BASE_IMAGE_VARIABLE,
+        help="What jobproof's own image is built on; `machine` makes one of this machine where there is no registry.",
+    ),
+    click.option("--broker-image", default="", metavar="IMAGE", help="With valkey-server or redis-server in it."),
+)
+
+
+def runtime_options(command: Command) -> Command:
+    """Where a command runs the subject; read by `runtime_choice`."""
+    for option in reversed(_RUNTIME_OPTIONS):
+        command = option(command)
+    return command
+
+
+def runtime_choice(runtime: str, *, base_image: str, **images: str) -> "RuntimeChoice":
+    """:raises BadInputError: images were named, and it is not containers that are asked for"""
+    from harness.plan import RuntimeChoice
+
+    # The variable is for all commands, whichever runtime they use.
+    said = runtime != LOCAL or base_image != os.environ.get(BASE_IMAGE_VARIABLE)
+    chosen = RuntimeChoice(name=runtime, base_image=base_image if said else "", **images)
+    if runtime == LOCAL and chosen.images:
+        raise BadInputError(f"{', '.join(chosen.images)}: images are for --runtime docker")
+    return chosen
 
 
 def completed(path: Path, python: str) -> Contract:

@@ -243,8 +243,7 @@ class Certifier:
                 choice,
                 directory=directory,
                 session=session,
-                server=self.server,
-                cwd=self.cwd,
+                runtime=LocalRuntime(session, self.server, cwd=self.cwd),
                 listener=lambda result: self.listener.crash(task, result),
             )
             try:

@@ -34,11 +34,13 @@ class RuntimeKind:
     """How one is opened, and what it is good for.
 
     * `open`: raises NotHereError, in words for the person who asked for it
+    * `unwatched`: why no filter can be put on its workers' sends; empty: one can
     * `lanes`: how many of its lanes so many cores carry without making the subject miss its own time limits
     """
 
     capabilities: frozenset[Capability]
     lanes: Callable[[int], int]
+    unwatched: Callable[[], str]
     open: Callable[[Place], AbstractContextManager[Runtime]]
 
 
@@ -62,6 +64,12 @@ def _need_library() -> None:
     """What containers need is not installed with the rest: most people run processes."""
     if find_spec("docker") is None:
         raise NotHereError("containers need the docker package: pip install 'jobproof[containers]'")
+
+
+def _local_unwatched() -> str:
+    from harness.boundaries import user_notify
+
+    return user_notify.available()
 
 
 def docker_version() -> str:
@@ -88,7 +96,12 @@ def swept_containers(root: Path) -> list[str]:
 
 
 RUNTIMES: dict[str, RuntimeKind] = {
-    "local": RuntimeKind(capabilities=CAPABILITIES, lanes=lambda cores: cores, open=_local),
+    "local": RuntimeKind(capabilities=CAPABILITIES, lanes=lambda cores: cores, unwatched=_local_unwatched, open=_local),
     # Nothing is forked there from what has been imported: every program of a lane imports all it needs, at once.
-    "docker": RuntimeKind(capabilities=CAPABILITIES | OF_HOSTS, lanes=lambda cores: max(1, cores // 2), open=_docker),
+    "docker": RuntimeKind(
+        capabilities=CAPABILITIES | OF_HOSTS,
+        lanes=lambda cores: max(1, cores // 2),
+        unwatched=lambda: "a worker in a container is started by its image, and nothing of ours comes before it",
+        open=_docker,
+    ),
 }

@@ -39,6 +39,27 @@ class LocalRuntime:
     def open_homes(self, count: int) -> AbstractContextManager[tuple[LaneHome, ...]]:
         return open_homes(self.session, count)
 
+    @contextmanager
+    def assemble(
+        self, plan: Plan, *, name: str, recorder: Recorder, home: LaneHome, behind: bool = False
+    ) -> Iterator[LocalSystem]:
+        with ExitStack() as stack:
+            home.make_ready()
+            lane = stack.enter_context(self.session.lane(name))
+            port = home.behind.broker if behind or plan.proxied else home.ports.broker
+            system = LocalSystem(
+                plan=plan,
+                lane=lane,
+                services=lane,
+                recorder=recorder,
+                cwd=self.cwd,
+                broker=start_broker(lane, self.server, port, home.ports.broker),
+                home=home,
+                listening=home.listening_behind if behind else None,
+            )
+            stack.callback(system.close)
+            yield system
+
     def deploy(self, plan: Plan, *, recorder: Recorder, home: LaneHome) -> AbstractContextManager[LocalSystem]:
         return deploy(
             plan,
@@ -72,11 +93,7 @@ def deploy(
     with ExitStack() as stack:
         if home is None:
             (home,) = stack.enter_context(open_homes(session, 1))
-        home.make_ready()
-        lane = stack.enter_context(session.lane(name))
-        port = home.behind.broker if plan.proxied else home.ports.broker
-        broker = start_broker(lane, server, port, home.ports.broker)
-        system = LocalSystem(plan=plan, lane=lane, services=lane, recorder=recorder, cwd=cwd, broker=broker, home=home)
-        stack.callback(system.close)
+        runtime = LocalRuntime(session, server, cwd=cwd)
+        system = stack.enter_context(runtime.assemble(plan, name=name, recorder=recorder, home=home))
         system.start()
         yield system

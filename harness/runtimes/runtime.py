@@ -33,6 +33,17 @@ class Runtime(Protocol):
         """
         ...
 
+    def assemble(
+        self, plan: Plan, *, name: str, recorder: Recorder, home: Any, behind: bool = False
+    ) -> AbstractContextManager[LaneSystem[Any]]:
+        """The lane of `deploy` with its broker up, before it is started. `name`: of its directory in the session.
+
+        `behind`: its servers listen where `home.routes` leads, so that somebody else can stand where the subject looks.
+
+        :raises HarnessError: a part of the harness cannot be started
+        """
+        ...
+
     def deploy(self, plan: Plan, *, recorder: Recorder, home: Any) -> AbstractContextManager[LaneSystem[Any]]:
         """A started lane for one plan: its own broker, ledger, agent, workers, and an empty directory for the subject.
 

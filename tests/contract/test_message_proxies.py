@@ -79,7 +79,7 @@ def standing_between(lane: LocalLane, upstream: int) -> Iterator[Between]:
     mains: list[int] = []
     with claimed_ports(lane.directory.parent.parent, 1) as (port,):
         clients = LocalClients(mains=lambda: tuple(mains), others=lane.running)
-        routes = {"server": Route(listen=port, upstream=upstream)}
+        routes = {"server": Route(listen=f"127.0.0.1:{port}", upstream=f"127.0.0.1:{upstream}")}
         with MessageProxies(routes, clients, origin=time.monotonic()) as proxies:
             yield Between(lane, port, proxies, mains)
 
@@ -279,7 +279,7 @@ link.recv(100)
 
 def test_an_address_that_is_taken_is_an_error_of_the_harness() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        routes = {"server": Route(listen=taken.getsockname()[1], upstream=1)}
+        routes = {"server": Route(listen=f"127.0.0.1:{taken.getsockname()[1]}", upstream="127.0.0.1:1")}
         proxies = MessageProxies(routes, LocalClients(mains=tuple, others=tuple), origin=0.0)
         with pytest.raises(HarnessError, match="in front of"), proxies:
             pass

@@ -105,10 +105,19 @@ class DockerRuntime:
 
     @contextmanager
     def deploy(self, plan: Plan, *, recorder: Recorder, home: ContainerHome) -> Iterator[ContainerSystem]:
+        with self.assemble(plan, name=plan.scenario, recorder=recorder, home=home) as system:
+            system.start()
+            yield system
+
+    @contextmanager
+    def assemble(
+        self, plan: Plan, *, name: str, recorder: Recorder, home: ContainerHome, behind: bool = False
+    ) -> Iterator[ContainerSystem]:
+        proxied = behind or plan.proxied
         with ExitStack() as stack:
             home.make_ready()
-            directory = stack.enter_context(self.session.lane(plan.scenario)).directory
-            lane_of = partial(self._lane, stack, home, directory, proxied=plan.proxied)
+            directory = stack.enter_context(self.session.lane(name)).directory
+            lane_of = partial(self._lane, stack, home, directory, proxied=proxied)
             own = Cast(
                 image=self.found.own.name,
                 network=home.network,
@@ -125,7 +134,7 @@ class DockerRuntime:
                 proxy=lane_of(replace(own, image=self.found.proxy.image)),
             )
             home.take(taken)
-            port = BEHIND_PORT if plan.proxied else BROKER_PORT
+            port = BEHIND_PORT if proxied else BROKER_PORT
             broker = start_broker(brokers, self.found.server, port, BROKER_PORT, home.broker_host)
             system = ContainerSystem(
                 plan=plan,
@@ -138,7 +147,6 @@ class DockerRuntime:
             )
             system.host_in(self.client, taken.lane)
             stack.callback(system.close)
-            system.start()
             yield system
 
     def _lane(
