@@ -179,12 +179,7 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 @click.option("--targets", default="child,main,group", show_default=True, callback=_one_of(Target), help="Who dies.")
 @click.option("--sides", default="before,after", show_default=True, callback=_one_of(Side), help="Of each boundary.")
 @click.option("--only", multiple=True, metavar="POINT", help="A crash point by its name, exactly as the report has it.")
-@click.option(
-    "--lanes",
-    type=WholeNumber(1, LANES_MAX),
-    default=None,
-    help="In parallel. Default: the cores, with docker half of them.",
-)
+@click.option("--lanes", type=WholeNumber(1, LANES_MAX), default=None, help="In parallel. Default: the cores.")
 @click.option(
     "--budget", type=Seconds(), default="60s", show_default=True, help="What is not tried by then is unknown."
 )
@@ -269,7 +264,7 @@ def explore_command(
         targets=targets,
         sides=sides,
         only=only,
-        lanes=lanes if lanes is not None else RUNTIMES[runtime].lanes(os.cpu_count() or 1),
+        lanes=lanes if lanes is not None else (os.cpu_count() or 1),
         budget_seconds=budget,
         real_redelivery=real_redelivery,
         interception=way,

@@ -487,6 +487,7 @@ class Explorer:
             notes.append(f"Not by {Watched.name}: {reason}.")
         else:
             notes.append("The worker runs with no_new_privs: set-user-id programs give it no rights.")
+        notes += RUNTIMES[self.choice.runtime.name].differs
         notes.append(exploring.left_to_it if self.choice.real_redelivery else exploring.given_back)
         unseen = sorted({reason for trial in runs for reason in trial.performed.unseen})
         notes += [f"Could not be looked at: {reason}" for reason in unseen]

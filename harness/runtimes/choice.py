@@ -35,12 +35,14 @@ class RuntimeKind:
 
     * `open`: raises NotHereError, in words for the person who asked for it
     * `unwatched`: why no filter can be put on its workers' sends; empty: one can
+    * `differs`: what of a crash is not there as it is for a worker that is a process of this machine, in sentences
     * `lanes`: how many of its lanes so many cores carry without making the subject miss its own time limits
     """
 
     capabilities: frozenset[Capability]
     lanes: Callable[[int], int]
     unwatched: Callable[[], str]
+    differs: tuple[str, ...] = ()
     open: Callable[[Place], AbstractContextManager[Runtime]]
 
 
@@ -101,7 +103,11 @@ RUNTIMES: dict[str, RuntimeKind] = {
     "docker": RuntimeKind(
         capabilities=CAPABILITIES | OF_HOSTS,
         lanes=lambda cores: max(1, cores // 2),
-        unwatched=lambda: "a worker in a container is started by its image, and nothing of ours comes before it",
+        unwatched=lambda: "what its image starts is the worker itself, on which no filter can be put from outside",
+        differs=(
+            "A worker's container ends with its main process: the kernel kills whatever else runs in it.",
+            "Each worker is started anew from its image; none is forked from one that has imported.",
+        ),
         open=_docker,
     ),
 }
