@@ -116,7 +116,7 @@ def run_command(
         runtime, image=image, base_image=base_image, broker_image=broker_image, toxiproxy_image=toxiproxy_image
     )
     path = contract_file if contract_file is not None else reference_contract()
-    contract = completed(path, python)
+    contract = completed(path, python, chosen_runtime)
     planted = _find(bug, contract.planted_bugs, "bug") if bug else None
     if scenarios:
         chosen = [_find(name, (*CATALOGUE, FAULT_FREE), "scenario") for name in dict.fromkeys(scenarios)]
@@ -247,7 +247,7 @@ def explore_command(
     if schedules is not None and runtime != LOCAL:
         raise BadInputError(f"--schedules cannot be had with --runtime {runtime}: they are run on local processes")
     path = contract_file if contract_file is not None else reference_contract()
-    contract = completed(path, python)
+    contract = completed(path, python, chosen_runtime)
     if bug:
         _find(bug, contract.planted_bugs, "bug")
     names = {task.name: task.name for task in contract.tasks}

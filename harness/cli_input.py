@@ -67,7 +67,7 @@ def runtime_choice(runtime: str, *, base_image: str, **images: str) -> "RuntimeC
     return chosen
 
 
-def completed(path: Path, python: str) -> Contract:
+def completed(path: Path, python: str, choice: "RuntimeChoice | None" = None) -> Contract:
     """The contract of a file, with what it leaves out learnt from the application and from fault-free runs.
 
     :raises BadInputError: it cannot be read, or its subject does not do its jobs even without a fault
@@ -77,15 +77,16 @@ def completed(path: Path, python: str) -> Contract:
         return contract
     from harness.contract_lines import located
     from harness.learning.command import learnt
+    from harness.plan import RuntimeChoice
     from harness.report.visible import visible
-    from harness.services.broker import NoBrokerError
+    from harness.runtimes.choice import NotHereError
     from harness.system import SubjectError
 
     click.echo("jobproof: what the contract leaves out is learnt from two fault-free runs", err=True)
     try:
         with located(path, contract):
-            return learnt(contract, path, import_seconds=IMPORT_SECONDS_MAX)
-    except (SubjectError, NoBrokerError) as error:
+            return learnt(contract, path, choice or RuntimeChoice(), import_seconds=IMPORT_SECONDS_MAX)
+    except (SubjectError, NotHereError) as error:
         raise BadInputError(visible(str(error))) from error
 
 

@@ -1,15 +1,17 @@
 """The local runtime: broker, ledger and workers as real processes, each in its own process group."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from harness.lane import Lane
 from harness.plan import Plan
 from harness.runtimes.home import LaneHome, open_homes
 from harness.runtimes.lane_system import CAPABILITIES, LaneSystem
+from harness.runtimes.runtime import Source
 from harness.services.broker import BrokerServer, start_broker
-from harness.session import Session
+from harness.session import Session, open_session
 from harness.store import Recorder
 from harness.system import Capability
 
@@ -35,6 +37,20 @@ class LocalRuntime:
     @property
     def sentence(self) -> str:
         return f"{self.server.version} from {self.server.found}"
+
+    contained = False
+    image = ""
+
+    @contextmanager
+    def apart(self, home: LaneHome) -> Iterator[Lane]:
+        """In a session of its own: whatever it starts is gone with it."""
+        del home
+        with open_session(in_memory=True) as session, session.lane("apart") as lane:
+            yield lane
+
+    def source_in(self, lane: Lane, files: Sequence[str]) -> Source:
+        del lane, files
+        return Source(files={}, folder=self.cwd)
 
     def open_homes(self, count: int) -> AbstractContextManager[tuple[LaneHome, ...]]:
         return open_homes(self.session, count)

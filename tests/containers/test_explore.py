@@ -1,5 +1,6 @@
-"""A worker in a container is killed at every message of a job, by the same names and with the same verdicts as a process
-of this machine, through proxies that stand in its own network.
+"""A worker in a container is killed at every message of a job: the same names and verdicts as for a local process.
+
+The proxies stand in the worker's own network.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """The docker runtime: what is needed for it is found or made once, then each plan gets a lane of containers."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from harness.runtimes.docker.network import private_network
 from harness.runtimes.docker.reaper import reaping, sweep
 from harness.runtimes.docker.toxiproxy import ProxyServer
 from harness.runtimes.lane_system import CAPABILITIES, LaneSystem
+from harness.runtimes.runtime import Source
 from harness.services.broker import BrokerServer, NoBrokerError, checked, start_broker, version_in
 from harness.session import Session
 from harness.store import Recorder
@@ -63,10 +64,13 @@ class ContainerSystem(LaneSystem[ContainerHome]):
 class DockerRuntime:
     """See `harness.runtimes.runtime.Runtime`."""
 
-    def __init__(self, client: "docker.DockerClient", session: Session, found: Found) -> None:
+    contained = True
+
+    def __init__(self, client: "docker.DockerClient", session: Session, found: Found, *, cwd: Path) -> None:
         self.client = client
         self.session = session
         self.found = found
+        self.cwd = cwd
         self._labels = labels(session.directory.name, session.directory.parent)
 
     @property
@@ -84,6 +88,24 @@ class DockerRuntime:
             "broker server": f"{found.server.version} ({found.server.found})",
             "fault proxy": found.proxy.found,
         }
+
+    @property
+    def image(self) -> str:
+        return self.found.subject.identity
+
+    @contextmanager
+    def apart(self, home: ContainerHome) -> Iterator[ContainerLane]:
+        with ExitStack() as stack:
+            directory = stack.enter_context(self.session.lane(f"{home.name}-apart")).directory
+            yield self._lane(stack, home, directory, self._subject(home, directory), proxied=False)
+
+    def source_in(self, lane: ContainerLane, files: Sequence[str]) -> Source:
+        """Copied out of the image, once for all that is asked of it; with a contract's folder it is here already."""
+        if self.found.directory:
+            return Source(files={}, folder=self.cwd)
+        target = self.session.directory / "source"
+        started = Path(str(self.client.api.inspect_image(self.found.subject.name)["Config"]["WorkingDir"] or "/"))
+        return Source(files=lane.fetch(files, target), folder=target / started.relative_to("/"))
 
     @property
     def sentence(self) -> str:
@@ -194,7 +216,8 @@ def open_runtime(session: Session, choice: RuntimeChoice, *, cwd: Path, named: b
     root = session.directory.parent
     sweep(client, root)
     with reaping(session.directory.name, root):
-        yield DockerRuntime(client, session, _found(client, session, choice, directory=str(cwd) if named else ""))
+        found = _found(client, session, choice, directory=str(cwd) if named else "")
+        yield DockerRuntime(client, session, found, cwd=cwd)
 
 
 def _found(client: "docker.DockerClient", session: Session, choice: RuntimeChoice, *, directory: str) -> Found:
