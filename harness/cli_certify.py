@@ -148,8 +148,8 @@ def certify_command(
         return ExitCode.BAD_INPUT
     if certificate is None and accept:
         raise BadInputError("--accept goes with --certificate; --baseline accepts findings of the audit")
-    contract = with_python(compiled(contract_file), python)
     choice = runtime_choice(runtime, image=image, base_image=base_image, broker_image=broker_image)
+    contract = with_python(compiled(contract_file), python, choice)
     asked = Asked(
         contract_file=str(contract_file),
         profile=next(each for each in PROFILES if each.name == profile_name),

@@ -72,7 +72,7 @@ def completed(path: Path, python: str, choice: "RuntimeChoice | None" = None) ->
 
     :raises BadInputError: it cannot be read, or its subject does not do its jobs even without a fault
     """
-    contract = with_python(compiled(path), python)
+    contract = with_python(compiled(path), python, choice)
     if contract.is_told:
         return contract
     from harness.contract_lines import located
@@ -90,8 +90,11 @@ def completed(path: Path, python: str, choice: "RuntimeChoice | None" = None) ->
         raise BadInputError(visible(str(error))) from error
 
 
-def with_python(contract: Contract, python: str) -> Contract:
-    """:raises BadInputError: there is no such Python"""
+def with_python(contract: Contract, python: str, choice: "RuntimeChoice | None" = None) -> Contract:
+    """In containers it is the image's, and is not looked for here.
+
+    :raises BadInputError: there is no such Python
+    """
     from msgspec.structs import replace
 
     from harness.runtimes.subject import found_python
@@ -99,6 +102,8 @@ def with_python(contract: Contract, python: str) -> Contract:
 
     if not python:
         return contract
+    if choice is not None and choice.name != LOCAL:
+        return replace(contract, python=python)
     try:
         return replace(contract, python=found_python(python, Path.cwd()))
     except SubjectError as error:

@@ -39,6 +39,7 @@ def issue(
     if why := refused(found, controls, accepted):
         return why
     root = working_directory(contract_file)
+    python = "" if found.image else python  # that is the image's, which speaks for itself
     digests = digests_of(contract_file, root, python=found_python(python, root), leave_out=target)
     if found.image:
         digests = {name: digest for name, digest in digests.items() if name != DISTRIBUTIONS}
