@@ -186,7 +186,7 @@ def certify_command(
             found = certifier.carry_out()
         if certificate is not None:
             listener.began("planted-bug controls")
-        controls = _controls(asked, directory=directory, session=session) if certificate is not None else ()
+        controls = _controls(asked, directory=directory) if certificate is not None else ()
     write(directory, found)
     code = exit_code(found.outcome, harness_failed=bool(certifier.harness_failures))
     if format_ == "json":
@@ -224,15 +224,17 @@ def _told_what_is_left(contract_file: Path) -> bool:
     return bool(todos)
 
 
-def _controls(asked: "Asked", *, directory: Path, session: "Session") -> "tuple[Control, ...]":
+def _controls(asked: "Asked", *, directory: Path) -> "tuple[Control, ...]":
     """In the same kind of place, and of the reference worker's own image where there are images."""
     from msgspec.structs import replace
 
     from harness.certify.controls import campaigns, run_controls
     from harness.cli_explore import opened
+    from harness.session import open_session
 
     path = reference_contract()
-    with opened(replace(asked.runtime, image=""), session, path=path, named=False) as runtime:
+    choice = replace(asked.runtime, image="")
+    with open_session(in_memory=True) as session, opened(choice, session, path=path, named=False) as runtime:
         return run_controls(
             compiled(path),
             seed=asked.seed,

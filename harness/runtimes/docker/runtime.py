@@ -1,5 +1,6 @@
 """The docker runtime: what is needed for it is found or made once, then each plan gets a lane of containers."""
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ from harness.store import Recorder
 from harness.system import OF_HOSTS, Capability, SubjectError
 from harness.systems import system_of
 
+_numbers = itertools.count(1)  # of homes: each has a folder and a network of its own
 _FIND_BROKER = "p=$(command -v valkey-server || command -v redis-server) && echo $p && $p --version"
 
 
@@ -115,7 +117,7 @@ class DockerRuntime:
     @contextmanager
     def open_homes(self, count: int) -> Iterator[tuple[ContainerHome, ...]]:
         with ExitStack() as stack:
-            yield tuple(self._home(stack, number) for number in range(1, count + 1))
+            yield tuple(self._home(stack, next(_numbers)) for _ in range(count))
 
     def _home(self, stack: ExitStack, number: int) -> ContainerHome:
         name = f"jobproof-{self.session.directory.name}-{number}"
