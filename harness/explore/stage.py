@@ -404,7 +404,7 @@ def _watched(system: LaneSystem[Any], notebook: Notebook, naming: Naming) -> Wat
     return watched
 
 
-def _start_with(system: LocalSystem, more: Mapping[str, str]) -> None:
+def _start_with(system: LaneSystem[Any], more: Mapping[str, str]) -> None:
     launch = system.workers.launch
     system.workers.launch = dataclasses.replace(launch, environment={**launch.environment, **more})
 

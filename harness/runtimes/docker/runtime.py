@@ -154,7 +154,7 @@ class DockerRuntime:
             services = lane_of(own)
             brokers = lane_of(replace(own, image=self.found.broker.name))
             taken = Taken(
-                lane=lane_of(self._subject(home, directory, plan)),
+                lane=lane_of(self._subject(home, directory, *self._needed(plan))),
                 proxy=lane_of(replace(own, image=self.found.proxy.image)),
             )
             home.take(taken)
@@ -182,22 +182,30 @@ class DockerRuntime:
         stack.callback(lane.end)
         return lane
 
-    def _subject(self, home: ContainerHome, directory: Path, plan: Plan) -> Cast:
-        """The subject as its image has it, except that its user is ours where we could not look after another's.
+    def _needed(self, plan: Plan) -> tuple[Path, ...]:
+        """What the subject reads in this plan and in no other.
 
-        Of the harness it sees what is loaded into it and the lane's sockets; it writes to its own directory alone.
+        :raises NoImageError: the image of its release before is not to be had
         """
-        at_home = (Path(self.found.directory),) if self.found.directory else ()
-        clock = faketime.library() if Capability.MOVE_CLOCK in plan.needs else None
         previous = plan.contract.previous
         if previous is not None and previous.image and Capability.RUN_PREVIOUS_RELEASE in plan.needs:
             images.find(self.client, previous.image, option="Release(image=...) in the contract")
+        clock = faketime.library() if Capability.MOVE_CLOCK in plan.needs else None
+        return () if clock is None else (clock.parent,)
+
+    def _subject(self, home: ContainerHome, directory: Path, *more: Path) -> Cast:
+        """The subject as its image has it, except that its user is ours where we could not look after another's.
+
+        Of the harness it sees what is loaded into it and the lane's sockets; it writes to its own directory alone.
+        `more`: what else it reads.
+        """
+        at_home = (Path(self.found.directory),) if self.found.directory else ()
         return Cast(
             image=self.found.subject.name,
             network=home.network,
             labels=self._labels,
             user="" if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}",
-            reads=(SOURCE / "harness", directory, *at_home, *((clock.parent,) if clock is not None else ())),
+            reads=(SOURCE / "harness", directory, *at_home, *more),
             writes=(home.directory,),
             directory=self.found.directory,
             error=SubjectError,
