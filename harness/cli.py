@@ -19,7 +19,16 @@ from harness.bad_input import BadInputError
 from harness.boundaries.rules import Side
 from harness.cli_audit import audit_command
 from harness.cli_certify import certify_command, init_command, verify_command
-from harness.cli_input import compiled, completed, empty_directory, python_option, reference_contract
+from harness.cli_input import (
+    LOCAL,
+    compiled,
+    completed,
+    empty_directory,
+    python_option,
+    reference_contract,
+    runtime_choice,
+    runtime_options,
+)
 from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option
 from harness.contract import PlantedBug
 from harness.exit_codes import ExitCode, exit_code
@@ -36,8 +45,6 @@ _WORST_FIRST = (
     ExitCode.HELD,
 )
 EXPLORE_JSON = "explore.json"
-LOCAL = "local"
-BASE_IMAGE_VARIABLE = "JOBPROOF_BASE_IMAGE"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,22 +67,7 @@ cli.add_command(verify_command)
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO ...]")
 @click.option("--contract", "contract_file", type=click.Path(path_type=Path), help="Default: the reference worker's.")
 @python_option
-@click.option(
-    "--runtime",
-    type=click.Choice(["local", "docker"]),
-    default="local",
-    show_default=True,
-    help="Processes of this machine, or containers.",
-)
-@click.option("--image", default="", metavar="IMAGE", help="The subject's, for --runtime docker.")
-@click.option(
-    "--base-image",
-    default="",
-    metavar="IMAGE",
-    envvar=BASE_IMAGE_VARIABLE,
-    help="What jobproof's own image is built on; `machine` makes one of this machine where there is no registry.",
-)
-@click.option("--broker-image", default="", metavar="IMAGE", help="With valkey-server or redis-server in it.")
+@runtime_options
 @click.option("--toxiproxy-image", default="", metavar="IMAGE", help="With toxiproxy-server in it.")
 @click.option(
     "--profile",
@@ -115,22 +107,16 @@ def run_command(
 ) -> int:
     """Run scenarios against a subject and judge what happened."""
     from harness.coverage import covered
-    from harness.plan import Plans, RuntimeChoice
+    from harness.plan import Plans
     from harness.runtimes.choice import RUNTIMES
     from harness.scenario import FULL
     from scenarios import CATALOGUE, FAULT_FREE
 
-    chosen_runtime = RuntimeChoice(
-        name=runtime,
-        image=image,
-        base_image=base_image if runtime != LOCAL or not os.environ.get(BASE_IMAGE_VARIABLE) else "",
-        broker_image=broker_image,
-        toxiproxy_image=toxiproxy_image,
+    chosen_runtime = runtime_choice(
+        runtime, image=image, base_image=base_image, broker_image=broker_image, toxiproxy_image=toxiproxy_image
     )
-    if runtime == LOCAL and chosen_runtime.images:
-        raise BadInputError(f"{', '.join(chosen_runtime.images)}: images are for --runtime docker")
     path = contract_file if contract_file is not None else reference_contract()
-    contract = completed(path, python)
+    contract = completed(path, python, chosen_runtime)
     planted = _find(bug, contract.planted_bugs, "bug") if bug else None
     if scenarios:
         chosen = [_find(name, (*CATALOGUE, FAULT_FREE), "scenario") for name in dict.fromkeys(scenarios)]
@@ -187,6 +173,7 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 @cli.command("explore")
 @click.argument("contract_file", type=click.Path(path_type=Path), required=False, metavar="[CONTRACT]")
 @python_option
+@runtime_options
 @click.option("--job", required=True, metavar="NAME", help="The task: its name, or the last part of it.")
 @click.option("--bug", default="", metavar="NAME", help="Plant a known bug first.")
 @click.option("--targets", default="child,main,group", show_default=True, callback=_one_of(Target), help="Who dies.")
@@ -225,6 +212,10 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 def explore_command(
     contract_file: Path | None,
     python: str,
+    runtime: str,
+    image: str,
+    base_image: str,
+    broker_image: str,
     job: str,
     bug: str,
     targets: tuple[Any, ...],
@@ -246,13 +237,17 @@ def explore_command(
     """
     from harness.explore.exploration import Choice
     from harness.explore.interception import Way
-    from harness.explore.stage import plan_of, why_not_watched
+    from harness.explore.stage import plan_of
+    from harness.runtimes.choice import RUNTIMES
 
+    chosen_runtime = runtime_choice(runtime, image=image, base_image=base_image, broker_image=broker_image)
     way = Way(interception) if interception is not None else None
-    if way is Way.SECCOMP and (reason := why_not_watched(way)):
-        raise BadInputError(f"--interception seccomp cannot be had here: {reason}")
+    if way is Way.SECCOMP and (reason := RUNTIMES[runtime].unwatched()):
+        raise BadInputError(f"--interception seccomp cannot be had with --runtime {runtime}: {reason}")
+    if schedules is not None and runtime != LOCAL:
+        raise BadInputError(f"--schedules cannot be had with --runtime {runtime}: they are run on local processes")
     path = contract_file if contract_file is not None else reference_contract()
-    contract = completed(path, python)
+    contract = completed(path, python, chosen_runtime)
     if bug:
         _find(bug, contract.planted_bugs, "bug")
     names = {task.name: task.name for task in contract.tasks}
@@ -275,6 +270,7 @@ def explore_command(
         interception=way,
         strict=strict,
         contract_file=str(contract_file) if contract_file is not None else "",
+        runtime=chosen_runtime,
     )
     from harness import cli_explore
 
@@ -418,11 +414,10 @@ def _removed(sessions: tuple[str, ...]) -> str:
 
 def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes: int | None, fail_fast: bool) -> int:
     from harness.campaign import Campaign, finish
-    from harness.cli_explore import leave
+    from harness.cli_explore import leave, opened
     from harness.codec import pretty
-    from harness.contract_file import working_directory
     from harness.report import terminal
-    from harness.runtimes.choice import RUNTIMES, NotHereError, Place
+    from harness.runtimes.choice import RUNTIMES
     from harness.session import open_session
     from harness.system import SubjectError
 
@@ -436,13 +431,7 @@ def _carry_out(plans: Any, *, path: Path, out: Path | None, format_: str, lanes:
     message = ""
     with ExitStack() as stack:
         session = stack.enter_context(open_session())
-        try:
-            place = Place(
-                session=session, cwd=working_directory(path), named=bool(plans.contract_file), choice=plans.runtime
-            )
-            runtime = stack.enter_context(kind.open(place))
-        except NotHereError as error:
-            raise BadInputError(" ".join(str(error).split())) from error
+        runtime = stack.enter_context(opened(plans.runtime, session, path=path, named=bool(plans.contract_file)))
         listener = stack.enter_context(
             terminal.progress(plans, runtime=runtime.sentence, lanes=lanes, quiet=format_ == "json")
         )

@@ -2,7 +2,7 @@
 
 import os
 import random
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from harness.cli_input import (
     kept_if_filled,
     python_option,
     reference_contract,
+    runtime_choice,
+    runtime_options,
     with_python,
 )
 from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option
@@ -26,7 +28,7 @@ if TYPE_CHECKING:  # what is only needed for the types would be felt at every ot
     from harness.certificate.statement import Control
     from harness.certify.certify import Asked
     from harness.certify.result import Certification
-    from harness.services.broker import BrokerServer
+    from harness.runtimes.runtime import Runtime
     from harness.session import Session
 
 CONTRACT_FILE = "jobproof_contract.py"
@@ -92,6 +94,7 @@ def init_command(app: str, python: str, out: Path, seconds: float) -> int:
     help="How much is asked: half a minute for a task or two, what runs on every change, or everything.",
 )
 @python_option
+@runtime_options
 @click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
 @click.option("--lanes", type=WholeNumber(1, LANES_MAX), default=None, help="In parallel. Default: the cores.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
@@ -112,6 +115,10 @@ def certify_command(
     contract_file: Path,
     profile_name: str,
     python: str,
+    runtime: str,
+    image: str,
+    base_image: str,
+    broker_image: str,
     seed: int | None,
     lanes: int | None,
     out: Path | None,
@@ -132,9 +139,9 @@ def certify_command(
     from harness.certify.certify import Asked, Certifier
     from harness.certify.files import write
     from harness.certify.profiles import PROFILES
-    from harness.contract_file import working_directory
     from harness.contract_lines import located
     from harness.report import certification as report
+    from harness.runtimes.choice import RUNTIMES
     from harness.session import open_session
     from scenarios import CATALOGUE, FAULT_FREE
 
@@ -142,42 +149,46 @@ def certify_command(
         return ExitCode.BAD_INPUT
     if certificate is None and accept:
         raise BadInputError("--accept goes with --certificate; --baseline accepts findings of the audit")
-    contract = with_python(compiled(contract_file), python)
+    choice = runtime_choice(runtime, image=image, base_image=base_image, broker_image=broker_image)
+    contract = with_python(compiled(contract_file), python, choice)
     asked = Asked(
         contract_file=str(contract_file),
         profile=next(each for each in PROFILES if each.name == profile_name),
         seed=seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1),
-        lanes=lanes if lanes is not None else (os.cpu_count() or 1),
+        lanes=lanes if lanes is not None else RUNTIMES[runtime].lanes(os.cpu_count() or 1),
         import_seconds=seconds,
         accepted=_accepted(baseline),
         twin=FAULT_FREE,
         catalogue=CATALOGUE,
         rules=RULES,
+        runtime=choice,
     )
-    server = cli_explore.broker_server()
+
+    def opened(session: "Session") -> "AbstractContextManager[Runtime]":
+        return cli_explore.opened(choice, session, path=contract_file, named=True)
+
     directory = empty_directory(out)
     with (
         cli_explore.told_in_one_line(),
         kept_if_filled(directory) if out is None else nullcontext(),
         report.progress(contract, asked.profile.name, seed=asked.seed, quiet=format_ == "json") as listener,
         open_session(in_memory=True) as session,
+        opened(session) as there,
     ):
         certifier = Certifier(
             contract,
             asked,
             directory=directory,
             session=session,
-            server=server,
-            cwd=working_directory(contract_file),
+            runtime=there,
+            again=opened,
             listener=listener,
         )
         with located(contract_file, contract):
             found = certifier.carry_out()
         if certificate is not None:
             listener.began("planted-bug controls")
-        controls = (
-            _controls(asked, directory=directory, session=session, server=server) if certificate is not None else ()
-        )
+        controls = _controls(asked, directory=directory) if certificate is not None else ()
     write(directory, found)
     code = exit_code(found.outcome, harness_failed=bool(certifier.harness_failures))
     if format_ == "json":
@@ -215,18 +226,25 @@ def _told_what_is_left(contract_file: Path) -> bool:
     return bool(todos)
 
 
-def _controls(asked: "Asked", *, directory: Path, session: "Session", server: "BrokerServer") -> "tuple[Control, ...]":
+def _controls(asked: "Asked", *, directory: Path) -> "tuple[Control, ...]":
+    """In the same kind of place, and of the reference worker's own image where there are images."""
+    from msgspec.structs import replace
+
     from harness.certify.controls import campaigns, run_controls
+    from harness.cli_explore import opened
+    from harness.session import open_session
 
     path = reference_contract()
-    return run_controls(
-        compiled(path),
-        seed=asked.seed,
-        directory=directory,
-        carry_out=campaigns(contract_file=path, lanes=asked.lanes, session=session, server=server),
-        twin=asked.twin,
-        catalogue=asked.catalogue,
-    )
+    choice = replace(asked.runtime, image="")
+    with open_session(in_memory=True) as session, opened(choice, session, path=path, named=False) as runtime:
+        return run_controls(
+            compiled(path),
+            seed=asked.seed,
+            directory=directory,
+            carry_out=campaigns(lanes=asked.lanes, session=session, runtime=runtime),
+            twin=asked.twin,
+            catalogue=asked.catalogue,
+        )
 
 
 def _issued(certificate: Path, found: "Certification", *, key_file: Path | None, **words: Any) -> bool:
@@ -256,6 +274,7 @@ def verify_command(certificate: Path, key_file: Path | None) -> int:
 
     tampered: not what was signed; stale: of other code, or expired; intact: as it was signed; with --key genuine.
     """
+    from harness.certificate.digests import IMAGE
     from harness.certificate.keys import KeyFileError, public_key
     from harness.certificate.verify import verify
     from harness.codec import UnreadableError
@@ -269,6 +288,9 @@ def verify_command(certificate: Path, key_file: Path | None) -> int:
     if checked.certified is not None:
         own = checked.certified
         click.echo(f"  profile {visible(own.profile)}, issued {visible(own.issued)}, expires {visible(own.expires)}")
+        if image := own.digests.get(IMAGE):
+            click.echo(f"  of the image sha256:{visible(image)}: compare it with the one that is deployed")
+        click.echo(f"  {'contained: there was no way out' if own.contained else 'not contained'}")
         for each in own.accepted:
             click.echo(f"  accepted: {visible(each.name)} {each.status}: {visible(each.because)}")
         click.echo(f"  not covered: {' '.join(visible(each) for each in own.not_covered)}")

@@ -4,7 +4,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,32 +21,33 @@ from harness.explore.combine import combine, plans_for
 from harness.explore.combined import told
 from harness.explore.exploration import Choice, Explorer, NoSuchPointError
 from harness.explore.files import checked, finish
-from harness.plan import Plan
+from harness.plan import Plan, RuntimeChoice
 from harness.report import exploration as report
 from harness.report import terminal
 from harness.report.visible import ERROR_LENGTH_MAX, visible
+from harness.runtimes.choice import RUNTIMES, NotHereError, Place
+from harness.runtimes.runtime import Runtime
 from harness.services.broker import BrokerServer, NoBrokerError, resolve
-from harness.session import open_session
+from harness.session import Session, open_session
 from harness.system import SubjectError
 
 
 def explore(plan: Plan, choice: Choice, *, path: Path, directory: Path, format_: str) -> int:
     """Crash points: kill, judge, report; the exit code."""
-    server = broker_server()
     (directory / "events").mkdir()
     began = datetime.now(UTC)
     with (
         told_in_one_line(),
-        report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
         open_session(in_memory=True) as session,
+        opened(choice.runtime, session, path=path, named=bool(choice.contract_file)) as runtime,
+        report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
     ):
         explorer = Explorer(
             plan,
             choice,
             directory=directory,
             session=session,
-            server=server,
-            cwd=working_directory(path),
+            runtime=runtime,
             listener=listener,
         )
         found = explorer.carry_out(began=began)
@@ -118,6 +119,21 @@ def told_in_one_line() -> Iterator[None]:
 def _leave_saying(code: int, message: str) -> NoReturn:
     click.echo(f"jobproof: {' '.join(message.split())}", err=True)
     leave(code)
+
+
+@contextmanager
+def opened(choice: RuntimeChoice, session: Session, *, path: Path, named: bool) -> Iterator[Runtime]:
+    """The runtime that was asked for, for the contract in a file. `named`: the person did name that one.
+
+    :raises BadInputError: what it needs is not here
+    """
+    place = Place(session=session, cwd=working_directory(path), named=named, choice=choice)
+    with ExitStack() as stack:
+        try:
+            runtime = stack.enter_context(RUNTIMES[choice.name].open(place))
+        except NotHereError as error:
+            raise BadInputError(" ".join(str(error).split())) from error
+        yield runtime
 
 
 def broker_server() -> BrokerServer:

@@ -1,18 +1,26 @@
 """What several commands are given: a contract, a folder to write to; every mistake is told in one line."""
 
+import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from harness.bad_input import BadInputError
 from harness.contract import Contract, ContractError
 
+if TYPE_CHECKING:  # what is only needed for the types would be felt at every other command
+    from harness.plan import RuntimeChoice
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 IMPORT_SECONDS_MAX = 30.0
+LOCAL = "local"
+BASE_IMAGE_VARIABLE = "JOBPROOF_BASE_IMAGE"
 
 python_option = click.option(
     "--python",
@@ -21,31 +29,73 @@ python_option = click.option(
     help="The subject's Python, or the folder of its virtual environment. Default: the contract's, or else ours.",
 )
 
+_RUNTIME_OPTIONS = (
+    click.option(
+        "--runtime",
+        type=click.Choice([LOCAL, "docker"]),
+        default=LOCAL,
+        show_default=True,
+        help="Processes of this machine, or containers.",
+    ),
+    click.option("--image", default="", metavar="IMAGE", help="The subject's, for --runtime docker."),
+    click.option(
+        "--base-image",
+        default="",
+        metavar="IMAGE",
+        envvar=BASE_IMAGE_VARIABLE,
+        help="What jobproof's own image is built on; `machine` makes one of this machine where there is no registry.",
+    ),
+    click.option("--broker-image", default="", metavar="IMAGE", help="With valkey-server or redis-server in it."),
+)
 
-def completed(path: Path, python: str) -> Contract:
+
+def runtime_options(command: Command) -> Command:
+    """Where a command runs the subject; read by `runtime_choice`."""
+    for option in reversed(_RUNTIME_OPTIONS):
+        command = option(command)
+    return command
+
+
+def runtime_choice(runtime: str, *, base_image: str, **images: str) -> "RuntimeChoice":
+    """:raises BadInputError: images were named, and it is not containers that are asked for"""
+    from harness.plan import RuntimeChoice
+
+    # The variable is for all commands, whichever runtime they use.
+    said = runtime != LOCAL or base_image != os.environ.get(BASE_IMAGE_VARIABLE)
+    chosen = RuntimeChoice(name=runtime, base_image=base_image if said else "", **images)
+    if runtime == LOCAL and chosen.images:
+        raise BadInputError(f"{', '.join(chosen.images)}: images are for --runtime docker")
+    return chosen
+
+
+def completed(path: Path, python: str, choice: "RuntimeChoice | None" = None) -> Contract:
     """The contract of a file, with what it leaves out learnt from the application and from fault-free runs.
 
     :raises BadInputError: it cannot be read, or its subject does not do its jobs even without a fault
     """
-    contract = with_python(compiled(path), python)
+    contract = with_python(compiled(path), python, choice)
     if contract.is_told:
         return contract
     from harness.contract_lines import located
     from harness.learning.command import learnt
+    from harness.plan import RuntimeChoice
     from harness.report.visible import visible
-    from harness.services.broker import NoBrokerError
+    from harness.runtimes.choice import NotHereError
     from harness.system import SubjectError
 
     click.echo("jobproof: what the contract leaves out is learnt from two fault-free runs", err=True)
     try:
         with located(path, contract):
-            return learnt(contract, path, import_seconds=IMPORT_SECONDS_MAX)
-    except (SubjectError, NoBrokerError) as error:
+            return learnt(contract, path, choice or RuntimeChoice(), import_seconds=IMPORT_SECONDS_MAX)
+    except (SubjectError, NotHereError) as error:
         raise BadInputError(visible(str(error))) from error
 
 
-def with_python(contract: Contract, python: str) -> Contract:
-    """:raises BadInputError: there is no such Python"""
+def with_python(contract: Contract, python: str, choice: "RuntimeChoice | None" = None) -> Contract:
+    """In containers it is the image's, and is not looked for here.
+
+    :raises BadInputError: there is no such Python
+    """
     from msgspec.structs import replace
 
     from harness.runtimes.subject import found_python
@@ -53,6 +103,8 @@ def with_python(contract: Contract, python: str) -> Contract:
 
     if not python:
         return contract
+    if choice is not None and choice.name != LOCAL:
+        return replace(contract, python=python)
     try:
         return replace(contract, python=found_python(python, Path.cwd()))
     except SubjectError as error:

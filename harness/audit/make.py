@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.audit.code import Code
+from harness.audit.facts import Facts
 from harness.audit.finding import Accepted, Audit
 from harness.audit.judge import judge
 from harness.audit.survey import NOTHING, survey
@@ -29,6 +30,14 @@ def make_audit(
     :raises SubjectError: one sentence; it cannot be asked within `seconds`, or has no task
     """
     facts = survey(app, python=python, cwd=cwd, seconds=seconds, environment=environment)
+    return audit_of(app, facts, folder=cwd, accepted=accepted)
+
+
+def audit_of(app: str, facts: Facts, *, folder: Path, accepted: Mapping[str, Accepted] = NOTHING_ACCEPTED) -> Audit:
+    """Of what the live application has said; `folder`: what the places in its source are told by.
+
+    :raises SubjectError: it has no task
+    """
     if not facts.tasks:
         raise SubjectError(f"{app} has no task of its own; is the module imported that has them?")
-    return judge(app, facts, Code(facts, cwd), accepted)
+    return judge(app, facts, Code(facts, folder), accepted)

@@ -30,25 +30,35 @@ def survey(app: str, *, python: str, cwd: Path, seconds: float, environment: Map
     :raises SubjectError: one sentence; there is no such application, or none that can be asked within `seconds`
     """
     with open_session(in_memory=True) as session, session.lane("survey") as lane:
-        pipe = lane.directory / "answer"
-        os.mkfifo(pipe, 0o600)
-        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            pid = lane.spawn(
-                [python, str(_SURVEYOR), app, str(pipe), f"{seconds:g}"],
-                # An audit writes nothing, no byte code either.
-                environment=subject_environment({**environment, "PYTHONDONTWRITEBYTECODE": "1"}),
-                cwd=cwd,
-                log=_LOG,
-            )
-            answer = _read(reading, lane, pid, within=seconds + PATIENCE_SECONDS)
-        except HarnessError as error:
-            raise SubjectError(str(error)) from error
-        finally:
-            os.close(reading)
-        if answer is None:
-            raise SubjectError(f"{app} was not imported within {seconds:g} s and was ended; --timeout gives it more")
-        return _facts(app, answer, lane, pid, cwd=cwd, seconds=seconds)
+        own = subject_environment(environment)
+        return asked(app, lane, python=python, cwd=cwd, seconds=seconds, environment=own)
+
+
+def asked(app: str, lane: Lane, *, python: str, cwd: Path, seconds: float, environment: Mapping[str, str]) -> Facts:
+    """The same in a lane that is there, and with all of its environment.
+
+    :raises SubjectError: as `survey`
+    """
+    pipe = lane.directory / "answer"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)  # a container's user is somebody else; the folder above is closed to everybody else's
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        pid = lane.spawn(
+            [python, str(_SURVEYOR), app, str(pipe), f"{seconds:g}"],
+            # An audit writes nothing, no byte code either.
+            environment={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=cwd,
+            log=_LOG,
+        )
+        answer = _read(reading, lane, pid, within=seconds + PATIENCE_SECONDS)
+    except HarnessError as error:
+        raise SubjectError(str(error)) from error
+    finally:
+        os.close(reading)
+    if answer is None:
+        raise SubjectError(f"{app} was not imported within {seconds:g} s and was ended; --timeout gives it more")
+    return _facts(app, answer, lane, pid, cwd=cwd, seconds=seconds)
 
 
 def _read(reading: int, lane: Lane, pid: int, *, within: float) -> bytes | None:

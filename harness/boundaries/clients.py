@@ -1,7 +1,7 @@
 """Who is behind a connection that comes in, and how to end it: what differs from runtime to runtime.
 
-A proxy sees an address. On one machine the kernel tells whose it is; elsewhere somebody else must, or all that is known
-is which worker's container it came from. Then there is one process for all of it, which is its own main process.
+A proxy sees an address. On one machine the kernel tells whose it is, in whatever container; elsewhere somebody else
+must.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +12,7 @@ import psutil
 from msgspec import Struct
 
 from harness.boundaries.rules import Process, Whom
+from harness.namespaces import connections_to
 from harness.waiting import WaitedInVainError, wait_until
 
 
@@ -41,7 +42,7 @@ class Clients(Protocol):
 
 
 class LocalClients:
-    """By the kernel's lists of this machine, on Linux and macOS.
+    """By the kernel's lists of this machine, on Linux and macOS; on Linux also of who is in a network of its own.
 
     A connection that several processes hold is counted as its opener's, the eldest of them: a descendant that sends on
     an inherited connection is taken for it. `mains` tells the main processes by now, `others` what else may call.
@@ -53,10 +54,8 @@ class LocalClients:
 
     def find(self, address: str, port: int) -> Client | None:
         for process, client in self._everybody():
-            with suppress(psutil.Error):
-                for each in process.net_connections("tcp4"):
-                    if each.raddr and each.raddr.port == port and f"{each.laddr.ip}:{each.laddr.port}" == address:
-                        return client
+            if address in connections_to(port, [process.pid]):
+                return client
         return None
 
     def _everybody(self) -> Iterator[tuple[psutil.Process, Client]]:

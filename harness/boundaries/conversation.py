@@ -18,7 +18,7 @@ from harness.boundaries.armed import Armed
 from harness.boundaries.clients import Client
 from harness.boundaries.messages import Stream
 from harness.boundaries.record import Boundary, Part, Struck
-from harness.boundaries.rules import Rule, Side
+from harness.boundaries.rules import Process, Rule, Side
 from harness.services.proxy.toxics.base import Stub
 
 REPLY_SECONDS_MAX = 5.0
@@ -51,6 +51,8 @@ class Conversation:
 
     def __init__(self, watch: Watch, *, address: str, port: int, dependency: str) -> None:
         self._watch = watch
+        self._address = address
+        self._port = port
         self._dependency = dependency
         # Asked at once: who sends and closes, or dies, is nobody's afterwards.
         self._asked = asyncio.ensure_future(watch.find(address, port))
@@ -65,7 +67,7 @@ class Conversation:
     async def speak(self, stub: Stub) -> None:
         """What the client says. Returning ends the connection: then nothing of what was received last has left."""
         while (chunk := await stub.receive()) is not None:
-            client = await self._asked
+            client = await self._sender()
             if not self._stream.within:
                 self._is_behind = self._is_unanswered
             seen = self._stream.feed(chunk.data)
@@ -83,6 +85,14 @@ class Conversation:
                 await stub.send()
             elif await self._strike(stub, *met, client):
                 return
+
+    async def _sender(self) -> Client | None:
+        """Asked again of whoever is no worker: one that has just been started may call before it is known as one."""
+        client = await self._asked
+        if client is None or client.process is Process.OTHER:
+            self._asked = asyncio.ensure_future(self._watch.find(self._address, self._port))
+            client = await self._asked
+        return client
 
     async def listen(self, stub: Stub) -> None:
         """What the server says. What answers a message that is held waits here until it is known who hears it."""

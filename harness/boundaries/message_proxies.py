@@ -8,6 +8,7 @@ The proxies are the fault proxy's own; what reads them is a toxic that no API of
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,10 +35,18 @@ CLOSED_SECONDS_MAX = 5.0
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """Where a dependency is looked for, and where it is; loopback ports."""
+    """Where a dependency is looked for, and where it is, as `host:port`.
 
-    listen: int
-    upstream: int
+    `door`: a socket that is bound to the first of them, where that is in a network that is not this process's.
+    """
+
+    listen: str
+    upstream: str
+    door: socket.socket | None = None
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
 
 
 class _Counted(Toxic, frozen=True, kw_only=True):
@@ -106,9 +115,16 @@ class MessageProxies:
 
     async def _open(self) -> None:
         for name, route in self._routes.items():
-            listen, upstream = (f"127.0.0.1:{port}" for port in (route.listen, route.upstream))
-            proxy = Proxy(name=name, listen=listen, upstream=upstream, seed=0, record=self._record)
-            toxic = _Counted(watch=self, dependency=name, port=route.listen)
+            proxy = Proxy(
+                name=name,
+                listen=route.listen,
+                upstream=route.upstream,
+                seed=0,
+                record=self._record,
+                anywhere=route.door is not None,
+                door=route.door,
+            )
+            toxic = _Counted(watch=self, dependency=name, port=route.port)
             proxy.add(
                 Placed(name=toxic.name, type=toxic.name, stream="upstream", toxicity=1.0, clients=(), toxic=toxic)
             )
@@ -151,7 +167,7 @@ class MessageProxies:
             pid=client.pid,
             tgid=client.pid,
             dependency=dependency,
-            peer=f"127.0.0.1:{self._routes[dependency].listen}",
+            peer=self._routes[dependency].listen,
             unnamed=1,  # that nothing happened in between is not known
         )
         self._lines.append(boundary)
@@ -204,7 +220,7 @@ class MessageProxies:
                 and each.client != held
                 and (caller := self._callers.get(each.client)) is not None
                 and not self._clients.runs(caller)
-                and self._clients.find(each.client, self._routes[each.proxy].listen) is None
+                and self._clients.find(each.client, self._routes[each.proxy].port) is None
                 for each in tuple(self._record.seen)
             )
 

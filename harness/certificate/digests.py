@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.certify.result import CERTIFY_JSON
 
 SOURCE, COMMIT, DISTRIBUTIONS, CONTRACT = "source tree", "commit", "distributions", "contract"
+IMAGE = "image"  # which holds the distributions
 SECONDS_MAX = 60.0
 _NEVER = frozenset({".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules"})
 

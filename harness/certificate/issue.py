@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.audit.finding import Audit
-from harness.certificate.digests import SOURCE, digests_of
+from harness.certificate.digests import DISTRIBUTIONS, IMAGE, SOURCE, digests_of
 from harness.certificate.dsse import sign
 from harness.certificate.keys import pem_of, signing_key
 from harness.certificate.statement import Control, refused, statement
@@ -39,7 +39,11 @@ def issue(
     if why := refused(found, controls, accepted):
         return why
     root = working_directory(contract_file)
+    python = "" if found.image else python  # that is the image's, which speaks for itself
     digests = digests_of(contract_file, root, python=found_python(python, root), leave_out=target)
+    if found.image:
+        digests = {name: digest for name, digest in digests.items() if name != DISTRIBUTIONS}
+        digests[IMAGE] = found.image.removeprefix("sha256:")
     if SOURCE not in digests:
         return ("the source tree cannot be read",)
     audit = read(directory / "audit.json", Audit) if (directory / "audit.json").is_file() else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from harness.certificate.digests import COMMIT, SOURCE
+from harness.certificate.digests import COMMIT, IMAGE, SOURCE
 from harness.certify.result import Certification, Finding
 from harness.explore.result import Exploration
 from harness.failure_modes import FAILURE_MODES
@@ -172,14 +172,15 @@ def statement(
         not_covered={mode: FAILURE_MODES.get(mode, "") for mode in found.coverage.not_covered},
         left_out=tuple(f"{each.name}: {each.because}" for each in found.left_out),
         controls=tuple(controls),
-        contained=False,
+        contained=found.contained,
         public_key=public_key,
     )
     subject = Named(name=found.subject, digest={"sha256": digests[SOURCE]})
     commit = (Named(name="commit", digest={"gitCommit": digests[COMMIT]}),) if COMMIT in digests else ()
+    image = (Named(name=IMAGE, digest={"sha256": digests[IMAGE]}),) if IMAGE in digests else ()
     return Statement(
         kind=STATEMENT_TYPE,
-        subject=(subject, *commit),
+        subject=(subject, *commit, *image),
         predicate_type=PREDICATE_TYPE,
         predicate=Predicate(
             result="WARNED" if taken else "PASSED",

@@ -8,7 +8,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
-from harness.certificate.digests import COMMIT, digests_of
+from harness.certificate.digests import COMMIT, IMAGE, digests_of
 from harness.certificate.dsse import Envelope, is_signed_by, keyid_of, payload_of
 from harness.certificate.keys import from_pem
 from harness.certificate.statement import PREDICATE_TYPE, STATEMENT_TYPE, Certified, Statement
@@ -80,7 +80,10 @@ def _is_over(expires: str) -> bool:
 
 
 def _stale(path: Path, own: Certified) -> tuple[str, ...]:
-    """What is not as it was certified; a commit alone may be another one, with the same tree."""
+    """What is not as it was certified; a commit alone may be another one, with the same tree.
+
+    An image is not looked for: which one runs where is not known here.
+    """
     why = [f"it expired at {own.expires}"] if _is_over(own.expires) else []
     contract = Path(own.contract_file)
     # Whoever made the certificate does not choose which folders of this machine are read.
@@ -92,5 +95,5 @@ def _stale(path: Path, own: Certified) -> tuple[str, ...]:
     except SubjectError as error:
         return (*why, str(error))
     now = digests_of(contract, root, python=python, leave_out=path)
-    changed = [name for name, digest in own.digests.items() if name != COMMIT and now.get(name) != digest]
+    changed = [name for name, digest in own.digests.items() if name not in {COMMIT, IMAGE} and now.get(name) != digest]
     return (*why, *(f"the {name} has changed" for name in changed))

@@ -7,10 +7,11 @@ value that it returns is written by `harness.certify.files`.
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from harness import __version__
 from harness.audit.facts import Facts
 from harness.audit.finding import Accepted, Audit, Rule
-from harness.audit.make import make_audit
+from harness.audit.make import audit_of
 from harness.campaign import Campaign, finish, python_words
 from harness.certify.coverage import coverage_of
 from harness.certify.findings import CRASH_POINTS, SCENARIOS, Where, findings_of, unexplored, where_of
@@ -32,19 +33,18 @@ from harness.explore.exploration import Choice, Explorer
 from harness.explore.files import finish as finish_exploration
 from harness.explore.result import Exploration, PointResult
 from harness.explore.stage import plan_of
-from harness.learning.command import surroundings
 from harness.learning.complete import complete
-from harness.plan import NotCovered, Plan, Plans
+from harness.learning.surveying import surveyed
+from harness.plan import NotCovered, Plan, Plans, RuntimeChoice
 from harness.result import Outcome, Result, ScenarioResult, worst_outcome
-from harness.runtimes.home import LaneHome, open_homes
-from harness.runtimes.lane_system import CAPABILITIES
-from harness.runtimes.process import LocalRuntime
-from harness.runtimes.subject import subject_python
+from harness.runtimes.runtime import Runtime
 from harness.scenario import Scenario
-from harness.services.broker import BrokerServer
 from harness.session import Session, open_session
 from harness.store import read_history
 from harness.system import SubjectError
+
+Again: TypeAlias = Callable[[Session], AbstractContextManager[Runtime]]
+"""The same runtime for another session."""
 
 _UNPLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -61,6 +61,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     twin: Scenario
     catalogue: tuple[Scenario, ...]
     rules: tuple[Rule, ...]
+    runtime: RuntimeChoice = RuntimeChoice()
 
 
 class Listener(Protocol):
@@ -83,16 +84,16 @@ class Certifier:
         *,
         directory: Path,
         session: Session,
-        server: BrokerServer,
-        cwd: Path,
+        runtime: Runtime,
+        again: Again,
         listener: Listener,
     ) -> None:
         self.contract = contract
         self.asked = asked
         self.directory = directory
         self.session = session
-        self.server = server
-        self.cwd = cwd
+        self.runtime = runtime
+        self.again = again
         self.listener = listener
         self.audit: Audit | None = None
         self.harness_failures: list[str] = []
@@ -102,7 +103,7 @@ class Certifier:
     def carry_out(self) -> Certification:
         """:raises SubjectError: the subject cannot be used, or does not do its jobs even without a fault"""
         began, start = datetime.now(UTC), time.monotonic()
-        with open_homes(self.session, self.asked.lanes) as homes:
+        with self.runtime.open_homes(self.asked.lanes) as homes:
             if self.contract.system == CELERY:
                 self._make_audit(homes[0])
             told = self._learn(homes)
@@ -115,16 +116,10 @@ class Certifier:
 
     # --- what is read ---
 
-    def _make_audit(self, home: LaneHome) -> None:
+    def _make_audit(self, home: Any) -> None:
         self.listener.began("audit")
-        self.audit = make_audit(
-            self.contract.app,
-            python=subject_python(self.contract, self.cwd),
-            cwd=self.cwd,
-            seconds=self.asked.import_seconds,
-            accepted=self.asked.accepted,
-            environment=surroundings(self.contract, home),
-        )
+        found = surveyed(self.contract, self.runtime, home, seconds=self.asked.import_seconds)
+        self.audit = audit_of(self.contract.app, found.facts, folder=found.folder, accepted=self.asked.accepted)
         (self.directory / "audit.json").write_bytes(pretty(self.audit))
 
     def _pool(self) -> str:
@@ -135,16 +130,15 @@ class Certifier:
             raise SubjectError(f"what is not told of a {self.contract.system} job cannot be learnt")
         return self.audit.facts
 
-    def _learn(self, homes: tuple[LaneHome, ...]) -> Contract:
+    def _learn(self, homes: tuple[Any, ...]) -> Contract:
         if not self.contract.is_told:
             self.listener.began("fault-free runs of each job alone")
         learnt = complete(
             self.contract,
             self._facts,
             session=self.session,
-            server=self.server,
+            runtime=self.runtime,
             directory=self.directory,
-            cwd=self.cwd,
             homes=homes,
         )
         self.left_out += [NotCovered(name="learning", because=doubt) for doubt in learnt.doubts]
@@ -164,13 +158,15 @@ class Certifier:
             if not plan.steps
         ]
         twin = asked.twin.plan(contract, seed=asked.seed)
-        kept, left_out = covered((twin, *(plan for plan in planned if plan.steps)), contract, CAPABILITIES)
+        kept, left_out = covered((twin, *(plan for plan in planned if plan.steps)), contract, self.runtime.capabilities)
         self.left_out += left_out
         unpromised = [name for name in ("attempts-bounded", "bounded-wait") if name not in twin.guarantees]
         self.left_out += [NotCovered(name=name, because="nobody has told a bound") for name in unpromised]
-        return Plans(seed=asked.seed, plans=kept, not_covered=left_out, contract_file=asked.contract_file)
+        return Plans(
+            seed=asked.seed, plans=kept, not_covered=left_out, contract_file=asked.contract_file, runtime=asked.runtime
+        )
 
-    def _run(self, plans: Plans, homes: tuple[LaneHome, ...], *, began: datetime) -> Result:
+    def _run(self, plans: Plans, homes: tuple[Any, ...], *, began: datetime) -> Result:
         self.listener.began("scenarios")
         directory = self.directory / SCENARIOS
         (directory / "events").mkdir(parents=True)
@@ -180,7 +176,7 @@ class Certifier:
             plans,
             directory=directory,
             session=self.session,
-            runtime=LocalRuntime(self.session, self.server, cwd=self.cwd),
+            runtime=self.runtime,
             lanes=self.asked.lanes,
             fail_fast=False,
             listener=self.listener.scenario,
@@ -235,16 +231,16 @@ class Certifier:
             lanes=self.asked.lanes,
             budget_seconds=self.asked.profile.budget_seconds,
             contract_file=self.asked.contract_file,
+            runtime=self.asked.runtime,
         )
         # A session of its own: an exploration that fails ends every process of the one that it is in.
-        with open_session(in_memory=True) as session:
+        with open_session(in_memory=True) as session, self.again(session) as runtime:
             explorer = Explorer(
                 plan,
                 choice,
                 directory=directory,
                 session=session,
-                server=self.server,
-                cwd=self.cwd,
+                runtime=runtime,
                 listener=lambda result: self.listener.crash(task, result),
             )
             try:
@@ -297,13 +293,17 @@ class Certifier:
                 if each.accepted
             ),
             left_out=tuple(self.left_out),
+            contained=self.runtime.contained,
+            image=self.runtime.image,
             coverage=coverage_of(result.scenarios, explorations.values(), self.audit, self.asked.rules),
             replay=self._command(),
         )
 
     def _command(self) -> str:
         words = ["jobproof", "certify", self.asked.contract_file, "--profile", self.asked.profile.name]
-        return shlex.join([*words, *python_words(self.contract), "--seed", str(self.asked.seed)])
+        return shlex.join(
+            [*words, *python_words(self.contract), *self.asked.runtime.words, "--seed", str(self.asked.seed)]
+        )
 
 
 def _given(guarantees: tuple[str, ...], twin: Scenario, contract: Contract) -> tuple[str, ...]:

@@ -8,12 +8,10 @@ from harness.campaign import Campaign, finish
 from harness.certificate.statement import Control
 from harness.codec import pretty
 from harness.contract import Contract
-from harness.contract_file import working_directory
 from harness.plan import Plans
 from harness.result import Result
-from harness.runtimes.process import LocalRuntime
+from harness.runtimes.runtime import Runtime
 from harness.scenario import Scenario
-from harness.services.broker import BrokerServer
 from harness.session import Session
 
 CONTROLS = "controls"
@@ -49,8 +47,8 @@ def run_controls(
     return tuple(found)
 
 
-def campaigns(*, contract_file: Path, lanes: int, session: Session, server: BrokerServer) -> Campaigns:
-    """Campaigns of the subject whose contract is in a file, one after the other, without a word on the terminal."""
+def campaigns(*, lanes: int, session: Session, runtime: Runtime) -> Campaigns:
+    """Campaigns of one subject, one after the other, without a word on the terminal."""
 
     def carry_out(plans: Plans, directory: Path) -> Result:
         (directory / "events").mkdir(parents=True)
@@ -60,7 +58,7 @@ def campaigns(*, contract_file: Path, lanes: int, session: Session, server: Brok
             plans,
             directory=directory,
             session=session,
-            runtime=LocalRuntime(session, server, cwd=working_directory(contract_file)),
+            runtime=runtime,
             lanes=lanes,
             fail_fast=False,
             listener=lambda _name, _result: None,

@@ -93,3 +93,5 @@ class Certification(Struct, frozen=True, kw_only=True):
     left_out: tuple[NotCovered, ...]
     coverage: Coverage
     replay: str
+    contained: bool = False  # whether the subject could reach nothing but what the harness played
+    image: str = ""  # the digest of the image that it ran from; empty: from none

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -35,15 +36,13 @@ from harness.explore.stage import (
     Performed,
     Stage,
     open_stage,
-    why_not_watched,
 )
 from harness.explore.story import story_of
 from harness.history import History, baseline_of
-from harness.plan import Plan
+from harness.plan import Plan, RuntimeChoice
 from harness.result import Outcome, guarantee_result, outcome
-from harness.runtimes.home import LaneHome, open_homes
-from harness.runtimes.lane_system import CAPABILITIES
-from harness.services.broker import BrokerServer
+from harness.runtimes.choice import RUNTIMES
+from harness.runtimes.runtime import Runtime
 from harness.session import HarnessError, Session
 from harness.system import SubjectError, Target
 from harness.systems.exploring import Exploring
@@ -71,6 +70,14 @@ class Choice(Struct, frozen=True, kw_only=True):
     interception: Way | None = None  # None: the best that this machine allows
     strict: bool = False
     contract_file: str = ""
+    runtime: RuntimeChoice = RuntimeChoice()
+
+    @property
+    def unwatched(self) -> str:
+        """Why workers are stopped by proxies; empty where every send can be seen."""
+        if reason := RUNTIMES[self.runtime.name].unwatched():
+            return reason
+        return "proxies were asked for" if self.interception is Way.PROXY else ""
 
 
 class NoSuchPointError(LookupError):
@@ -97,16 +104,14 @@ class Explorer:
         *,
         directory: Path,
         session: Session,
-        server: BrokerServer,
-        cwd: Path,
+        runtime: Runtime,
         listener: Listener,
     ) -> None:
-        (self.plan,), self.not_covered = covered((plan,), plan.contract, CAPABILITIES)
+        (self.plan,), self.not_covered = covered((plan,), plan.contract, runtime.capabilities)
         self.choice = choice
         self.directory = directory
         self.session = session
-        self.server = server
-        self.cwd = cwd
+        self.runtime = runtime
         self.listener = listener
         self.harness_failures: list[str] = []
         self._lock = threading.Lock()
@@ -129,7 +134,7 @@ class Explorer:
         """
         start = time.monotonic()
         with (
-            open_homes(self.session, self.choice.lanes) as homes,
+            self.runtime.open_homes(self.choice.lanes) as homes,
             ExitStack() as stack,
             self._pool(len(homes)) as pool,
         ):
@@ -189,7 +194,7 @@ class Explorer:
             raise
         pool.shutdown()
 
-    def _open(self, stack: ExitStack, home: LaneHome) -> Stage:
+    def _open(self, stack: ExitStack, home: Any) -> Stage:
         own = ExitStack()
         with self._lock:
             stack.push(own)
@@ -197,14 +202,12 @@ class Explorer:
         return own.enter_context(
             open_stage(
                 self.plan,
-                session=self.session,
-                server=self.server,
+                runtime=self.runtime,
                 directory=self.session.directory / f"explore-{name}",
                 name=f"stage-{name}",
-                cwd=self.cwd,
                 home=home,
                 real_redelivery=self.choice.real_redelivery,
-                interception=self.choice.interception,
+                unwatched=self.choice.unwatched,
             )
         )
 
@@ -466,6 +469,7 @@ class Explorer:
         words += ["--job", self.task]
         if choice.real_redelivery:
             words.append("--real-redelivery")
+        words += choice.runtime.words
         if choice.interception is not None:
             words += ["--interception", choice.interception.value]
         for name in (only,) if only else choice.only:
@@ -479,10 +483,11 @@ class Explorer:
 
     def _notes(self, exploring: Exploring, runs: list[_Trial]) -> tuple[str, ...]:
         notes = list(exploring.notes)
-        if reason := why_not_watched(self.choice.interception):
+        if reason := self.choice.unwatched:
             notes.append(f"Not by {Watched.name}: {reason}.")
         else:
             notes.append("The worker runs with no_new_privs: set-user-id programs give it no rights.")
+        notes += RUNTIMES[self.choice.runtime.name].differs
         notes.append(exploring.left_to_it if self.choice.real_redelivery else exploring.given_back)
         unseen = sorted({reason for trial in runs for reason in trial.performed.unseen})
         notes += [f"Could not be looked at: {reason}" for reason in unseen]

@@ -1,13 +1,16 @@
 """The interception that works everywhere: proxies that count messages stand in front of whom the worker talks to."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from harness.boundaries.clients import LocalClients
-from harness.boundaries.message_proxies import MessageProxies, Route
+from harness.boundaries.message_proxies import MessageProxies
 from harness.boundaries.record import Line
 from harness.explore.interception import CRASH, ByRules, Strike, rule_of
 from harness.explore.naming import Naming
 from harness.explore.points import CrashPoint
-from harness.runtimes.home import LaneHome
-from harness.runtimes.process import LocalSystem
+from harness.runtimes.lane_system import LaneSystem
 
 
 class Proxied(ByRules):
@@ -43,19 +46,16 @@ class Proxied(ByRules):
         return self._proxies.lines()
 
 
-def proxies_of(system: LocalSystem) -> MessageProxies:
-    """In front of what a lane's subject talks to, which must listen `behind` them."""
-    lane, home, nodes = system.lane, system.home, system.workers.nodes
-    return MessageProxies(
-        routes_of(home),
-        LocalClients(mains=lambda: [node.pid for node in nodes.values() if node.pid], others=lane.running),
-        origin=system.recorder.origin,
-    )
+@contextmanager
+def proxies_of(system: LaneSystem[Any]) -> Iterator[MessageProxies]:
+    """In front of what a lane's subject talks to, which must listen behind them.
 
-
-def routes_of(home: LaneHome) -> dict[str, Route]:
-    return {
-        "broker": Route(listen=home.ports.broker, upstream=home.behind.broker),
-        "ledger": Route(listen=home.ports.http, upstream=home.behind.http),
-        "smtp": Route(listen=home.ports.smtp, upstream=home.behind.smtp),
-    }
+    :raises HarnessError: they cannot stand there
+    """
+    nodes = system.workers.nodes
+    clients = LocalClients(mains=lambda: [node.pid for node in nodes.values() if node.pid], others=system.lane.running)
+    with (
+        system.home.routes(system.services) as routes,
+        MessageProxies(routes, clients, origin=system.recorder.origin) as proxies,
+    ):
+        yield proxies

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from harness import __version__
-from harness.boundaries import processes, user_notify
+from harness.boundaries import processes
 from harness.boundaries.clients import runs
 from harness.codec import digest
 from harness.contract import Contract, fill
@@ -33,20 +34,17 @@ from harness.events import (
     RunBegan,
     SubjectDescribed,
 )
-from harness.explore.interception import Interception, Strike, Watched, Way
+from harness.explore.interception import Interception, Strike, Watched
 from harness.explore.naming import Naming
 from harness.explore.notebook import Notebook
 from harness.explore.points import CrashPoint, Run
 from harness.explore.proxied import Proxied, proxies_of
 from harness.history import History
-from harness.lane import Lane
 from harness.plan import Plan
-from harness.runtimes.home import LaneHome
-from harness.runtimes.process import LocalSystem
+from harness.runtimes.lane_system import LaneSystem
 from harness.runtimes.remains import record_remains
+from harness.runtimes.runtime import Runtime
 from harness.scenario import workload_of
-from harness.services.broker import BrokerServer, start_broker
-from harness.session import Session
 from harness.store import HARNESS
 from harness.system import SubjectError, Target
 from harness.systems.exploring import ExplorableDriver, Exploring
@@ -85,12 +83,21 @@ class Performed(Struct, frozen=True, kw_only=True):
 class Stage:
     """See `open_stage`. Not thread-safe: one thread plays on it."""
 
-    def __init__(self, system: LocalSystem, notebook: Notebook, interception: Interception, *, real: bool) -> None:
+    def __init__(
+        self,
+        system: LaneSystem[Any],
+        notebook: Notebook,
+        interception: Interception,
+        *,
+        real: bool,
+        versions: Mapping[str, str],
+    ) -> None:
         self.system = system
         self.notebook = notebook
         self.interception = interception
         self.described: SubjectDescribed | None = None
         self._real = real
+        self._versions = {"jobproof": __version__, **versions}
         (self._node,) = system.workers.nodes.values()
         self._is_clean = True  # nothing has run here since the last preparation
 
@@ -138,10 +145,7 @@ class Stage:
                 seed=plan.seed,
                 steps=steps,
                 bug=plan.bug,
-                versions={
-                    "jobproof": __version__,
-                    "broker server": self.system.broker_server.server.version,
-                },
+                versions=self._versions,
             ),
         )
         if self.described is not None:
@@ -293,11 +297,10 @@ class Stage:
 
     def _strays(self) -> set[int]:
         """What runs in this lane and descends from nothing that was started in it; perhaps one that was."""
-        # The list of a process whose children come and go while it is read may lack one.
-        below = {*processes.descendants(os.getpid()), *processes.descendants(os.getpid())}
-        lane = self.system.lane
-        known = {child for pid in lane.running() for child in (pid, *processes.descendants(pid))}
-        return {pid for pid in below - known if self.system.home.is_stray(pid)}
+        running = self.system.lane.running()
+        known = {child for pid in running for child in (pid, *processes.descendants(pid))}
+        found: set[int] = self.system.home.unknown(known)
+        return found
 
     def _end_strays(self) -> None:
         if not self._strays():
@@ -336,7 +339,7 @@ def _empty(directory: Path) -> None:
                 path.unlink()
 
 
-def _explorable(system: LocalSystem) -> ExplorableDriver:
+def _explorable(system: LaneSystem[Any]) -> ExplorableDriver:
     """:raises SubjectError: the subject's job system cannot be explored so far"""
     if not isinstance(system.driver, ExplorableDriver):
         raise SubjectError(f"jobs of system {system.contract.system!r} cannot be explored")
@@ -379,14 +382,9 @@ def _urls(contract: Contract, placeholders: dict[str, str]) -> list[sa.URL]:
     return [sa.make_url(fill(table.url, placeholders, where=f"table {table.table}")) for table in contract.tables()]
 
 
-def why_not_watched(asked: Way | None) -> str:
-    """Why workers are stopped by proxies; empty where every send can be seen."""
-    return "proxies were asked for" if asked is Way.PROXY else user_notify.available()
-
-
-def _watched(system: LocalSystem, lane: Lane, notebook: Notebook, naming: Naming) -> Watched:
+def _watched(system: LaneSystem[Any], notebook: Notebook, naming: Naming) -> Watched:
     """A supervisor that runs, and workers that come under it when they are started."""
-    watched = Watched(lane, origin=notebook.origin, own=notebook.directory, naming=naming)
+    watched = Watched(system.lane, origin=notebook.origin, own=notebook.directory, naming=naming)
     ports = system.home.ports
     watched.start(
         dependencies={
@@ -406,60 +404,39 @@ def _watched(system: LocalSystem, lane: Lane, notebook: Notebook, naming: Naming
     return watched
 
 
-def _start_with(system: LocalSystem, more: Mapping[str, str]) -> None:
+def _start_with(system: LaneSystem[Any], more: Mapping[str, str]) -> None:
     launch = system.workers.launch
     system.workers.launch = dataclasses.replace(launch, environment={**launch.environment, **more})
 
 
 @contextmanager
 def open_stage(
-    plan: Plan,
-    *,
-    session: Session,
-    server: BrokerServer,
-    directory: Path,
-    name: str,
-    cwd: Path,
-    home: LaneHome,
-    real_redelivery: bool,
-    interception: Way | None,
+    plan: Plan, *, runtime: Runtime, directory: Path, name: str, home: Any, real_redelivery: bool, unwatched: str
 ) -> Iterator[Stage]:
-    """A deployed system with one worker under the interception that is asked for, or the best that there is here.
+    """A deployed system with one worker whose messages are seen, and can be held.
 
-    `directory` is a new one.
+    `directory` is a new one. `unwatched`: why that is not done by a supervisor of its sends, but by proxies; empty: it
+    is.
 
     :raises SubjectError: the subject cannot be started
     :raises HarnessError: a part of the harness cannot be started
     """
-    is_watched = not why_not_watched(interception)
     with ExitStack() as stack:
         notebook = Notebook(directory)
-        home.make_ready()
-        lane = stack.enter_context(session.lane(name))
-        port = home.ports.broker if is_watched else home.behind.broker
-        broker = start_broker(lane, server, port, home.ports.broker)
-        system = LocalSystem(
-            plan=plan,
-            lane=lane,
-            services=lane,
-            recorder=notebook,
-            cwd=cwd,
-            broker=broker,
-            home=home,
-            listening=None if is_watched else home.listening_behind,
+        system = stack.enter_context(
+            runtime.assemble(plan, name=name, recorder=notebook, home=home, behind=bool(unwatched))
         )
-        stack.callback(system.close)
         driver = _explorable(system)
         _start_with(system, driver.exploring.environment)
         (job,) = plan.workload
         naming = Naming(driver, job)
         stopper: Interception = (
-            _watched(system, lane, notebook, naming)
-            if is_watched
-            else Proxied(stack.enter_context(proxies_of(system)), naming=naming)
+            Proxied(stack.enter_context(proxies_of(system)), naming=naming)
+            if unwatched
+            else _watched(system, notebook, naming)
         )
         system.start()
-        stage = Stage(system, notebook, stopper, real=real_redelivery)
+        stage = Stage(system, notebook, stopper, real=real_redelivery, versions=runtime.versions)
         stage.described = next(
             (event for event in notebook.sources()[HARNESS] if isinstance(event, SubjectDescribed)), None
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,9 +14,8 @@ from harness.learning.effects import Known, learn_effects
 from harness.learning.rehearsal import Rehearsal, rehearse
 from harness.learning.settings import from_settings
 from harness.learning.tables import learn_tables
-from harness.runtimes.home import LaneHome
+from harness.runtimes.runtime import Runtime
 from harness.scenario import workload_of
-from harness.services.broker import BrokerServer
 from harness.session import Session
 from harness.system import SubjectError
 
@@ -39,10 +39,9 @@ def complete(
     facts: Callable[[], Facts],
     *,
     session: Session,
-    server: BrokerServer,
+    runtime: Runtime,
     directory: Path,
-    cwd: Path,
-    homes: tuple[LaneHome, ...],
+    homes: tuple[Any, ...],
 ) -> Completed:
     """What nobody has told is taken from the settings, and learnt from two fault-free runs, at once on two lanes.
 
@@ -64,10 +63,8 @@ def complete(
             contract,
             NAMES[number],
             backwards=bool(number),
-            session=session,
-            server=server,
+            runtime=runtime,
             directory=own,
-            cwd=cwd,
             home=homes[number % len(homes)],
         )
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,12 +23,10 @@ from harness.events import (
 )
 from harness.history import History
 from harness.plan import Plan
-from harness.runtimes.home import LaneHome
-from harness.runtimes.process import LocalSystem, deploy
+from harness.runtimes.lane_system import LaneSystem
+from harness.runtimes.runtime import Runtime
 from harness.scenario import workload_of
-from harness.services.broker import BrokerServer
 from harness.services.tables import WholeTable
-from harness.session import Session
 from harness.store import HARNESS, Recorder, read_history
 from harness.system import PlannedJob, SubjectError
 from harness.waiting import WaitedInVainError, wait_until
@@ -53,11 +52,9 @@ def rehearse(
     name: str,
     *,
     backwards: bool,
-    session: Session,
-    server: BrokerServer,
+    runtime: Runtime,
     directory: Path,
-    cwd: Path,
-    home: LaneHome,
+    home: Any,
 ) -> Rehearsal:
     """One job after another; `backwards` the last one first, which shows what depends on the order.
 
@@ -74,10 +71,10 @@ def rehearse(
             contract=plan.contract,
             plan_digest=digest(plan),
             seed=0,
-            versions={"jobproof": __version__, "broker server": server.version},
+            versions={"jobproof": __version__, **runtime.versions},
         ),
     )
-    with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd, home=home) as system:
+    with runtime.deploy(plan, recorder=recorder, home=home) as system:
         jobs = plan.workload[::-1] if backwards else plan.workload
         for job in jobs:
             _play(system, job)
@@ -109,7 +106,7 @@ def _plan(contract: Contract, name: str) -> Plan:
     )
 
 
-def _play(system: LocalSystem, job: PlannedJob) -> None:
+def _play(system: LaneSystem[Any], job: PlannedJob) -> None:
     system.messages.enqueue(job)
     try:
         wait_until(lambda: not system.left(), within=JOB_SECONDS_MAX, or_else="it did not end")
@@ -119,7 +116,7 @@ def _play(system: LocalSystem, job: PlannedJob) -> None:
         ) from error
 
 
-def _refuse_what_failed(history: History, system: LocalSystem, jobs: dict[JobId, PlannedJob]) -> None:
+def _refuse_what_failed(history: History, system: LaneSystem[Any], jobs: dict[JobId, PlannedJob]) -> None:
     """:raises SubjectError: what does not work without a fault shows nothing with one"""
     for refused in history.of(EnqueueReturned):
         if refused.outcome != "ok":
@@ -133,7 +130,7 @@ def _refuse_what_failed(history: History, system: LocalSystem, jobs: dict[JobId,
         raise SubjectError(f"{_told(jobs[idle[0]])} was acknowledged, and its body never began")
 
 
-def _why(system: LocalSystem, ended: AttemptEnded) -> str:
+def _why(system: LaneSystem[Any], ended: AttemptEnded) -> str:
     """What the worker's log says of it, else its state."""
     for log in sorted(system.directory.glob("*.log")):
         for line in log.read_text(errors="replace").splitlines():

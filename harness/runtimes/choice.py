@@ -34,11 +34,15 @@ class RuntimeKind:
     """How one is opened, and what it is good for.
 
     * `open`: raises NotHereError, in words for the person who asked for it
+    * `unwatched`: why no filter can be put on its workers' sends; empty: one can
+    * `differs`: what of a crash is not there as it is for a worker that is a process of this machine, in sentences
     * `lanes`: how many of its lanes so many cores carry without making the subject miss its own time limits
     """
 
     capabilities: frozenset[Capability]
     lanes: Callable[[int], int]
+    unwatched: Callable[[], str]
+    differs: tuple[str, ...] = ()
     open: Callable[[Place], AbstractContextManager[Runtime]]
 
 
@@ -62,6 +66,12 @@ def _need_library() -> None:
     """What containers need is not installed with the rest: most people run processes."""
     if find_spec("docker") is None:
         raise NotHereError("containers need the docker package: pip install 'jobproof[containers]'")
+
+
+def _local_unwatched() -> str:
+    from harness.boundaries import user_notify
+
+    return user_notify.available()
 
 
 def docker_version() -> str:
@@ -88,7 +98,16 @@ def swept_containers(root: Path) -> list[str]:
 
 
 RUNTIMES: dict[str, RuntimeKind] = {
-    "local": RuntimeKind(capabilities=CAPABILITIES, lanes=lambda cores: cores, open=_local),
+    "local": RuntimeKind(capabilities=CAPABILITIES, lanes=lambda cores: cores, unwatched=_local_unwatched, open=_local),
     # Nothing is forked there from what has been imported: every program of a lane imports all it needs, at once.
-    "docker": RuntimeKind(capabilities=CAPABILITIES | OF_HOSTS, lanes=lambda cores: max(1, cores // 2), open=_docker),
+    "docker": RuntimeKind(
+        capabilities=CAPABILITIES | OF_HOSTS,
+        lanes=lambda cores: max(1, cores // 2),
+        unwatched=lambda: "what its image starts is the worker itself, on which no filter can be put from outside",
+        differs=(
+            "A worker's container ends with its main process: the kernel kills whatever else runs in it.",
+            "Each worker is started anew from its image; none is forked from one that has imported.",
+        ),
+        open=_docker,
+    ),
 }

@@ -1,11 +1,14 @@
 """What a deployed lane stands on, and what a runtime has to bring along for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 from msgspec import Struct
 
+from harness.boundaries.message_proxies import Route
 from harness.contract import Contract, Release
 from harness.lane import Lane
 from harness.runtimes.forker import Forker
@@ -78,6 +81,15 @@ class Home(Protocol):
         """What a fault proxy stands in between, in a plan that asks for one."""
         ...
 
+    def routes(self, lane: Lane) -> AbstractContextManager[dict[str, Route]]:
+        """Where message-counting proxies are to stand, in a lane that was assembled behind them; by dependency.
+
+        `lane`: where the harness's own programs run.
+
+        :raises HarnessError: nobody can stand there
+        """
+        ...
+
     def subject_environment(self, own: Mapping[str, str]) -> dict[str, str]:
         """What the subject's processes start with, given what is meant for this subject."""
         ...
@@ -92,9 +104,22 @@ class Home(Protocol):
         """:raises HarnessError: it does not start"""
         ...
 
-    def strays(self, known: set[int]) -> list[str]:
-        """What runs in this lane and is not known to it, each in words: it has outlived whoever started it."""
+    def unknown(self, known: set[int]) -> set[int]:
+        """What runs in this lane and is not among these, by the kernel's lists: quick enough for each trial."""
         ...
+
+    def stray_processes(self, known: set[int]) -> list[psutil.Process]:
+        """What runs in this lane and is not known to it: it has outlived whoever started it."""
+        ...
+
+
+def named(processes: Iterable[psutil.Process]) -> list[str]:
+    """Each in words, if it is still there."""
+    names = []
+    for process in processes:
+        with suppress(psutil.Error):
+            names.append(f"{process.pid} ({' '.join(process.cmdline())[:120]})")
+    return names
 
 
 def ready(lane: Lane, gate: Gate, service: str, pid: int) -> dict[str, Any]:

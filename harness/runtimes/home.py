@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 from msgspec import Struct
 
+from harness.boundaries import processes
+from harness.boundaries.message_proxies import Route
 from harness.codec import encode
 from harness.contract import Contract, Release
 from harness.lane import Lane
@@ -133,13 +135,21 @@ class LaneHome:
         """The environment of what runs in this lane, by which it is recognised if it tries to outlive its scenario."""
         return {**environment, HOME_MARKER: self.name}
 
-    def strays(self, known: set[int]) -> list[str]:
-        """What runs in this lane and is not known to it, each in words: it has outlived whoever started it."""
-        names = []
-        for process in self.stray_processes(known):
-            with suppress(psutil.Error):
-                names.append(f"{process.pid} ({' '.join(process.cmdline())[:120]})")
-        return names
+    @contextmanager
+    def routes(self, lane: Lane) -> Iterator[dict[str, Route]]:
+        """On the ports where the subject looks."""
+        del lane
+        yield {
+            BROKER: _route(self.ports.broker, self.behind.broker),
+            LEDGER: _route(self.ports.http, self.behind.http),
+            "smtp": _route(self.ports.smtp, self.behind.smtp),
+        }
+
+    def unknown(self, known: set[int]) -> set[int]:
+        """Whatever is below this process and nobody knows. It may be a child that was just made."""
+        # The list of a process whose children come and go while it is read may lack one.
+        below = {*processes.descendants(os.getpid()), *processes.descendants(os.getpid())}
+        return {pid for pid in below - known if self.is_stray(pid)}
 
     def stray_processes(self, known: set[int]) -> list[psutil.Process]:
         kept = known | {forker.pid for forker in self._forkers.values()}
@@ -172,6 +182,10 @@ class LaneHome:
             )
         except psutil.Error:
             return False
+
+
+def _route(listen: int, upstream: int) -> Route:
+    return Route(listen=f"{_LOOPBACK}:{listen}", upstream=f"{_LOOPBACK}:{upstream}")
 
 
 def _listening(ports: Ports) -> Listening:

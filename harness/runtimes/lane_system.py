@@ -14,7 +14,7 @@ from harness.plan import Plan
 from harness.runtimes import faketime
 from harness.runtimes.clocks import LaneClocks
 from harness.runtimes.forker import Forker
-from harness.runtimes.ground import BROKER, LEDGER, Home, Listening, ready
+from harness.runtimes.ground import BROKER, LEDGER, Home, Listening, named, ready
 from harness.runtimes.launch import Launch
 from harness.runtimes.outage import LaneBroker
 from harness.runtimes.releases import LaneReleases
@@ -216,14 +216,19 @@ class LaneSystem(Generic[H]):
         # the next time. What outlives its worker is still there then.
         try:
             wait_until(
-                lambda: not self.home.strays(self.lane.descendants()), within=STRAY_SECONDS_MAX, or_else="strays"
+                lambda: not self.home.stray_processes(self.lane.descendants()),
+                within=STRAY_SECONDS_MAX,
+                or_else="strays",
             )
         except WaitedInVainError:
-            there = set(self.home.strays(self.lane.descendants()))
+            there = set(self._strays())
         else:
             return
-        for name in sorted(there & set(self.home.strays(self.lane.descendants()))):
+        for name in sorted(there & set(self._strays())):
             self.recorder.record(OBSERVER, LeftBehind(kind="process", name=name))
+
+    def _strays(self) -> list[str]:
+        return named(self.home.stray_processes(self.lane.descendants()))
 
     def record_files_left_behind(self) -> None:
         for name in self.stores.left_behind():

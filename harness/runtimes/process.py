@@ -1,15 +1,17 @@
 """The local runtime: broker, ledger and workers as real processes, each in its own process group."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from harness.lane import Lane
 from harness.plan import Plan
 from harness.runtimes.home import LaneHome, open_homes
 from harness.runtimes.lane_system import CAPABILITIES, LaneSystem
+from harness.runtimes.runtime import Source
 from harness.services.broker import BrokerServer, start_broker
-from harness.session import Session
+from harness.session import Session, open_session
 from harness.store import Recorder
 from harness.system import Capability
 
@@ -36,8 +38,43 @@ class LocalRuntime:
     def sentence(self) -> str:
         return f"{self.server.version} from {self.server.found}"
 
+    contained = False
+    image = ""
+
+    @contextmanager
+    def apart(self, home: LaneHome) -> Iterator[Lane]:
+        """In a session of its own: whatever it starts is gone with it."""
+        del home
+        with open_session(in_memory=True) as session, session.lane("apart") as lane:
+            yield lane
+
+    def source_in(self, lane: Lane, files: Sequence[str]) -> Source:
+        del lane, files
+        return Source(files={}, folder=self.cwd)
+
     def open_homes(self, count: int) -> AbstractContextManager[tuple[LaneHome, ...]]:
         return open_homes(self.session, count)
+
+    @contextmanager
+    def assemble(
+        self, plan: Plan, *, name: str, recorder: Recorder, home: LaneHome, behind: bool = False
+    ) -> Iterator[LocalSystem]:
+        with ExitStack() as stack:
+            home.make_ready()
+            lane = stack.enter_context(self.session.lane(name))
+            port = home.behind.broker if behind or plan.proxied else home.ports.broker
+            system = LocalSystem(
+                plan=plan,
+                lane=lane,
+                services=lane,
+                recorder=recorder,
+                cwd=self.cwd,
+                broker=start_broker(lane, self.server, port, home.ports.broker),
+                home=home,
+                listening=home.listening_behind if behind else None,
+            )
+            stack.callback(system.close)
+            yield system
 
     def deploy(self, plan: Plan, *, recorder: Recorder, home: LaneHome) -> AbstractContextManager[LocalSystem]:
         return deploy(
@@ -72,11 +109,7 @@ def deploy(
     with ExitStack() as stack:
         if home is None:
             (home,) = stack.enter_context(open_homes(session, 1))
-        home.make_ready()
-        lane = stack.enter_context(session.lane(name))
-        port = home.behind.broker if plan.proxied else home.ports.broker
-        broker = start_broker(lane, server, port, home.ports.broker)
-        system = LocalSystem(plan=plan, lane=lane, services=lane, recorder=recorder, cwd=cwd, broker=broker, home=home)
-        stack.callback(system.close)
+        runtime = LocalRuntime(session, server, cwd=cwd)
+        system = stack.enter_context(runtime.assemble(plan, name=name, recorder=recorder, home=home))
         system.start()
         yield system

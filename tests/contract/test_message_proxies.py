@@ -79,7 +79,7 @@ def standing_between(lane: LocalLane, upstream: int) -> Iterator[Between]:
     mains: list[int] = []
     with claimed_ports(lane.directory.parent.parent, 1) as (port,):
         clients = LocalClients(mains=lambda: tuple(mains), others=lane.running)
-        routes = {"server": Route(listen=port, upstream=upstream)}
+        routes = {"server": Route(listen=f"127.0.0.1:{port}", upstream=f"127.0.0.1:{upstream}")}
         with MessageProxies(routes, clients, origin=time.monotonic()) as proxies:
             yield Between(lane, port, proxies, mains)
 
@@ -262,6 +262,30 @@ def test_whose_sender_cannot_be_found_passes_and_is_told_as_unseen(before_broker
     assert "SET k" in unseen.reason
 
 
+def test_a_worker_that_calls_before_it_is_known_as_one_is_stopped_all_the_same(
+    before_broker: Between, broker: Broker
+) -> None:
+    """As in a container, whose program runs before its number is known."""
+    code = f"""
+import socket, sys
+link = socket.create_connection(("127.0.0.1", {before_broker.port}))
+link.sendall(b"*1\\r\\n$4\\r\\nPING\\r\\n")
+link.recv(100)
+print("connected", flush=True)
+link.sendall(b"*3\\r\\n$5\\r\\nBLPOP\\r\\n$4\\r\\nwait\\r\\n$1\\r\\n0\\r\\n")
+link.recv(100)
+link.sendall(b"*3\\r\\n$3\\r\\nSET\\r\\n$1\\r\\nk\\r\\n$1\\r\\nv\\r\\n")
+link.recv(100)
+"""
+    before_broker.arm("SET k", Side.BEFORE)
+    pid = before_broker.start(sys.executable, "-c", code, is_main=False)
+    wait_until(lambda: "connected" in before_broker.printed(), within=30, or_else="it did not connect")
+    before_broker.mains.append(pid)
+    broker.client.lpush("wait", "go on")
+    assert before_broker.struck("SET k #1").killed == (pid,)
+    assert broker.client.get("k") is None
+
+
 def test_an_answer_that_may_be_to_an_earlier_message_is_told(before_broker: Between) -> None:
     """The first command blocks; a second one is sent behind it and nobody has answered anything by then."""
     code = f"""
@@ -279,7 +303,7 @@ link.recv(100)
 
 def test_an_address_that_is_taken_is_an_error_of_the_harness() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        routes = {"server": Route(listen=taken.getsockname()[1], upstream=1)}
+        routes = {"server": Route(listen=f"127.0.0.1:{taken.getsockname()[1]}", upstream="127.0.0.1:1")}
         proxies = MessageProxies(routes, LocalClients(mains=tuple, others=tuple), origin=0.0)
         with pytest.raises(HarnessError, match="in front of"), proxies:
             pass

@@ -1,6 +1,8 @@
 """A lane whose processes run in containers: one for each program that is spawned."""
 
+import io
 import itertools
+import tarfile
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -210,6 +212,23 @@ class ContainerLane:
         except (DockerException, OSError):
             return "it is gone"
         return f"exit {state['ExitCode']}, {' / '.join(said.split(chr(10))).strip(' /') or 'it printed nothing'}"
+
+    def fetch(self, files: Sequence[str], target: Path) -> dict[str, str]:
+        """Copy files of the container that was made last to below a folder; where each is that could be had."""
+        found = {}
+        for file in dict.fromkeys(files):
+            try:
+                parts, _ = self._client.api.get_archive(self._made[-1], file)
+                with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
+                    content = archive.extractfile(archive.getmembers()[0])
+                    data = content.read() if content is not None else b""
+            except (DockerException, OSError, KeyError, IndexError, tarfile.TarError):
+                continue
+            path = target / file.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            found[file] = str(path)
+        return found
 
     def exit_of(self, pid: int) -> str | None:
         with self._changed:

@@ -1,22 +1,26 @@
 """A lane of containers for as long as the run: its network, its addresses, and the subject's directory."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 from msgspec import Struct
 
+from harness.boundaries.message_proxies import Route
 from harness.codec import encode
 from harness.contract import Contract, Release
 from harness.lane import Lane
 from harness.runtimes.docker.containers import ContainerLane, Seat
+from harness.runtimes.docker.doors import open_doors
 from harness.runtimes.docker.network import Network
 from harness.runtimes.docker.packaged import PackagedToxiproxy
 from harness.runtimes.docker.toxiproxy import ProxyServer
 from harness.runtimes.forker import Forker
 from harness.runtimes.ground import BROKER, LEDGER, PROXY, READY_SECONDS_MAX, Link, Listening, Service, ready
 from harness.runtimes.log_tail import tail
+from harness.runtimes.workers import runs
 from harness.services.broker import Host
 from harness.services.gate import Gate
 from harness.services.proxy.client import Toxiproxy, ToxiproxyError
@@ -102,6 +106,15 @@ class ContainerHome:
             _link("smtp", SMTP_PORT, f"{ledger}:{SMTP_PORT}"),
         )
 
+    @contextmanager
+    def routes(self, lane: Lane) -> Iterator[dict[str, Route]]:
+        """In the lane's own network, under the servers' names."""
+        with open_doors(lane, self.service, [_port(link.listen) for link in self.links]) as doors:
+            yield {
+                link.name: Route(listen=link.listen, upstream=link.upstream, door=door)
+                for link, door in zip(self.links, doors, strict=True)
+            }
+
     def seats(self, *, proxied: bool) -> dict[str, Seat]:
         """Who has which address, and which names."""
         names: dict[str, tuple[str, ...]] = {BROKER: (BROKER,), LEDGER: (LEDGER,), PROXY: (PROXY,)}
@@ -149,15 +162,11 @@ class ContainerHome:
             ready(lane, gate, PROXY, pid)
         return proxy
 
-    def strays(self, known: set[int]) -> list[str]:
-        names = []
-        for process in self._taken.lane.processes():
-            try:
-                if process.pid not in known and process.status() != psutil.STATUS_ZOMBIE:
-                    names.append(f"{process.pid} ({' '.join(process.cmdline())[:120]})")
-            except psutil.Error:
-                continue
-        return names
+    def unknown(self, known: set[int]) -> set[int]:
+        return {process.pid for process in self.stray_processes(known)}
+
+    def stray_processes(self, known: set[int]) -> list[psutil.Process]:
+        return [each for each in self._taken.lane.processes() if each.pid not in known and runs(each)]
 
 
 def _answers(proxy: Toxiproxy, lane: Lane, pid: int) -> bool:
@@ -168,6 +177,10 @@ def _answers(proxy: Toxiproxy, lane: Lane, pid: int) -> bool:
         return bool(proxy.version())
     except ToxiproxyError:
         return False
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 def _link(name: str, port: int, upstream: str) -> Link:

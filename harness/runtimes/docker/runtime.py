@@ -1,7 +1,8 @@
 """The docker runtime: what is needed for it is found or made once, then each plan gets a lane of containers."""
 
+import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,12 +25,14 @@ from harness.runtimes.docker.network import private_network
 from harness.runtimes.docker.reaper import reaping, sweep
 from harness.runtimes.docker.toxiproxy import ProxyServer
 from harness.runtimes.lane_system import CAPABILITIES, LaneSystem
+from harness.runtimes.runtime import Source
 from harness.services.broker import BrokerServer, NoBrokerError, checked, start_broker, version_in
 from harness.session import Session
 from harness.store import Recorder
 from harness.system import OF_HOSTS, Capability, SubjectError
 from harness.systems import system_of
 
+_numbers = itertools.count(1)  # of homes: each has a folder and a network of its own
 _FIND_BROKER = "p=$(command -v valkey-server || command -v redis-server) && echo $p && $p --version"
 
 
@@ -63,10 +66,13 @@ class ContainerSystem(LaneSystem[ContainerHome]):
 class DockerRuntime:
     """See `harness.runtimes.runtime.Runtime`."""
 
-    def __init__(self, client: "docker.DockerClient", session: Session, found: Found) -> None:
+    contained = True
+
+    def __init__(self, client: "docker.DockerClient", session: Session, found: Found, *, cwd: Path) -> None:
         self.client = client
         self.session = session
         self.found = found
+        self.cwd = cwd
         self._labels = labels(session.directory.name, session.directory.parent)
 
     @property
@@ -86,6 +92,24 @@ class DockerRuntime:
         }
 
     @property
+    def image(self) -> str:
+        return self.found.subject.identity
+
+    @contextmanager
+    def apart(self, home: ContainerHome) -> Iterator[ContainerLane]:
+        with ExitStack() as stack:
+            directory = stack.enter_context(self.session.lane(f"{home.name}-apart")).directory
+            yield self._lane(stack, home, directory, self._subject(home, directory), proxied=False)
+
+    def source_in(self, lane: ContainerLane, files: Sequence[str]) -> Source:
+        """Copied out of the image, once for all that is asked of it; with a contract's folder it is here already."""
+        if self.found.directory:
+            return Source(files={}, folder=self.cwd)
+        target = self.session.directory / "source"
+        started = Path(str(self.client.api.inspect_image(self.found.subject.name)["Config"]["WorkingDir"] or "/"))
+        return Source(files=lane.fetch(files, target), folder=target / started.relative_to("/"))
+
+    @property
     def sentence(self) -> str:
         found = self.found
         return f"docker, {found.server.version}, {found.subject.name} on {found.subject.base or found.subject.found}"
@@ -93,7 +117,7 @@ class DockerRuntime:
     @contextmanager
     def open_homes(self, count: int) -> Iterator[tuple[ContainerHome, ...]]:
         with ExitStack() as stack:
-            yield tuple(self._home(stack, number) for number in range(1, count + 1))
+            yield tuple(self._home(stack, next(_numbers)) for _ in range(count))
 
     def _home(self, stack: ExitStack, number: int) -> ContainerHome:
         name = f"jobproof-{self.session.directory.name}-{number}"
@@ -105,10 +129,19 @@ class DockerRuntime:
 
     @contextmanager
     def deploy(self, plan: Plan, *, recorder: Recorder, home: ContainerHome) -> Iterator[ContainerSystem]:
+        with self.assemble(plan, name=plan.scenario, recorder=recorder, home=home) as system:
+            system.start()
+            yield system
+
+    @contextmanager
+    def assemble(
+        self, plan: Plan, *, name: str, recorder: Recorder, home: ContainerHome, behind: bool = False
+    ) -> Iterator[ContainerSystem]:
+        proxied = behind or plan.proxied
         with ExitStack() as stack:
             home.make_ready()
-            directory = stack.enter_context(self.session.lane(plan.scenario)).directory
-            lane_of = partial(self._lane, stack, home, directory, proxied=plan.proxied)
+            directory = stack.enter_context(self.session.lane(name)).directory
+            lane_of = partial(self._lane, stack, home, directory, proxied=proxied)
             own = Cast(
                 image=self.found.own.name,
                 network=home.network,
@@ -121,11 +154,11 @@ class DockerRuntime:
             services = lane_of(own)
             brokers = lane_of(replace(own, image=self.found.broker.name))
             taken = Taken(
-                lane=lane_of(self._subject(home, directory, plan)),
+                lane=lane_of(self._subject(home, directory, *self._needed(plan))),
                 proxy=lane_of(replace(own, image=self.found.proxy.image)),
             )
             home.take(taken)
-            port = BEHIND_PORT if plan.proxied else BROKER_PORT
+            port = BEHIND_PORT if proxied else BROKER_PORT
             broker = start_broker(brokers, self.found.server, port, BROKER_PORT, home.broker_host)
             system = ContainerSystem(
                 plan=plan,
@@ -138,7 +171,6 @@ class DockerRuntime:
             )
             system.host_in(self.client, taken.lane)
             stack.callback(system.close)
-            system.start()
             yield system
 
     def _lane(
@@ -150,22 +182,30 @@ class DockerRuntime:
         stack.callback(lane.end)
         return lane
 
-    def _subject(self, home: ContainerHome, directory: Path, plan: Plan) -> Cast:
-        """The subject as its image has it, except that its user is ours where we could not look after another's.
+    def _needed(self, plan: Plan) -> tuple[Path, ...]:
+        """What the subject reads in this plan and in no other.
 
-        Of the harness it sees what is loaded into it and the lane's sockets; it writes to its own directory alone.
+        :raises NoImageError: the image of its release before is not to be had
         """
-        at_home = (Path(self.found.directory),) if self.found.directory else ()
-        clock = faketime.library() if Capability.MOVE_CLOCK in plan.needs else None
         previous = plan.contract.previous
         if previous is not None and previous.image and Capability.RUN_PREVIOUS_RELEASE in plan.needs:
             images.find(self.client, previous.image, option="Release(image=...) in the contract")
+        clock = faketime.library() if Capability.MOVE_CLOCK in plan.needs else None
+        return () if clock is None else (clock.parent,)
+
+    def _subject(self, home: ContainerHome, directory: Path, *more: Path) -> Cast:
+        """The subject as its image has it, except that its user is ours where we could not look after another's.
+
+        Of the harness it sees what is loaded into it and the lane's sockets; it writes to its own directory alone.
+        `more`: what else it reads.
+        """
+        at_home = (Path(self.found.directory),) if self.found.directory else ()
         return Cast(
             image=self.found.subject.name,
             network=home.network,
             labels=self._labels,
             user="" if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}",
-            reads=(SOURCE / "harness", directory, *at_home, *((clock.parent,) if clock is not None else ())),
+            reads=(SOURCE / "harness", directory, *at_home, *more),
             writes=(home.directory,),
             directory=self.found.directory,
             error=SubjectError,
@@ -186,7 +226,8 @@ def open_runtime(session: Session, choice: RuntimeChoice, *, cwd: Path, named: b
     root = session.directory.parent
     sweep(client, root)
     with reaping(session.directory.name, root):
-        yield DockerRuntime(client, session, _found(client, session, choice, directory=str(cwd) if named else ""))
+        found = _found(client, session, choice, directory=str(cwd) if named else "")
+        yield DockerRuntime(client, session, found, cwd=cwd)
 
 
 def _found(client: "docker.DockerClient", session: Session, choice: RuntimeChoice, *, directory: str) -> Found:

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import ipaddress
 import os
+import socket
 import time
 from collections import Counter, deque
 from typing import Any
@@ -29,8 +30,17 @@ class Record:
 
 class Proxy:
     def __init__(
-        self, *, name: str, listen: str, upstream: str, seed: int, record: Record, anywhere: bool = False
+        self,
+        *,
+        name: str,
+        listen: str,
+        upstream: str,
+        seed: int,
+        record: Record,
+        anywhere: bool = False,
+        door: socket.socket | None = None,
     ) -> None:
+        """`door`: a socket that is bound already, in a network that is not this process's; closed with the proxy."""
         self.name = name
         self.listen = listen
         self.upstream = upstream
@@ -38,6 +48,7 @@ class Proxy:
         self._seed = seed
         self._record = record
         self._anywhere = anywhere
+        self._door = door
         self._listener: asyncio.Server | None = None
         self._toxics: dict[str, Placed] = {}
         self._tallies: dict[
@@ -67,8 +78,9 @@ class Proxy:
         host, port = resolved(self.listen, anywhere=self._anywhere)
         call = split(self.upstream)
         loop = asyncio.get_running_loop()
+        where: dict[str, Any] = {"sock": self._door} if self._door is not None else {"host": host, "port": port}
         try:
-            self._listener = await loop.create_server(lambda: self._accept(call), host, port, backlog=BACKLOG)
+            self._listener = await loop.create_server(lambda: self._accept(call), backlog=BACKLOG, **where)
         except OSError as error:
             number = error.errno or errno.EADDRNOTAVAIL
             raise ApiError(500, f"listen tcp {host}:{port}: bind: {os.strerror(number).lower()}") from None
