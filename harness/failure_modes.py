@@ -109,7 +109,7 @@ FAILURE_MODES: Final[dict[str, str]] = {
     "F104": "a producer tries again what may have been enqueued",
     "F105": "what a job is about is deleted or changed before it runs",
     "F106": "a secret or a permission is revoked on the way",
-    "F107": "the disk is full or read-only, descriptors run out",
+    "F107": "the disk is full or read-only, or a worker runs out of processes or of descriptors",
     "F108": "the sink of logs or metrics blocks",
     "F109": "the store of keys and the business data disagree",
     "F110": "a claim was left by a dead worker",

@@ -40,6 +40,9 @@ class Capability(StrEnum):
     HIDE_NAMES = "hide-names"
     EXHAUST_MEMORY = "exhaust-memory"
     EXHAUST_FILES = "exhaust-files"
+    EXHAUST_PROCESSES = "exhaust-processes"
+    FILL_DISK = "fill-disk"
+    PROTECT_DISK = "protect-disk"
 
 
 # What takes a machine, or what plays one, for each worker.
@@ -51,6 +54,9 @@ OF_HOSTS = frozenset(
         Capability.HIDE_NAMES,
         Capability.EXHAUST_MEMORY,
         Capability.EXHAUST_FILES,
+        Capability.EXHAUST_PROCESSES,
+        Capability.FILL_DISK,
+        Capability.PROTECT_DISK,
     }
 )
 
@@ -351,6 +357,21 @@ class Hosts(Protocol):
 
     def exhaust_files(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
         """No process of the worker can open one more file or connection."""
+        ...
+
+    def exhaust_processes(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
+        """No process or thread more can be started there. It landed when one was to be, and could not."""
+        ...
+
+    def fill_disk(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
+        """Where the worker writes, in its directory and in those of temporary files, one more file finds no room.
+
+        What is there stays, shared with whoever it was shared with.
+        """
+        ...
+
+    def protect_disk(self, arrival: Arrival | None) -> AbstractContextManager[Evidence]:
+        """Its file systems are read-only, as after an error of the disk."""
         ...
 
 

@@ -3,7 +3,7 @@
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from reference_worker import bugs, dead_letters, settings, shutdown
+from reference_worker import bugs, dead_letters, pool, settings, shutdown
 from reference_worker.database import Database
 from reference_worker.deliveries import Deliveries
 from reference_worker.monitor import stamping
@@ -67,6 +67,7 @@ app.conf.update(
 app.reference_database = DATABASE
 app.reference_deliveries = Deliveries(DATABASE)
 shutdown.connect(app.reference_deliveries)
+pool.connect()
 dead_letters.install(app, SETTINGS, engine=DATABASE.engine)
 stamping.connect()
 bugs.plant_in_settings(app, SETTINGS.bug)

@@ -8,6 +8,8 @@ from scenarios.dead_letter_store_down import DEAD_LETTER_STORE_AND_SPOOL_DOWN, D
 from scenarios.delivered_twice import DELIVERED_TWICE
 from scenarios.delivered_twice_at_once import DELIVERED_TWICE_AT_ONCE, DELIVERED_TWICE_OVERTAKEN
 from scenarios.deploy import DEPLOY_TO_THE_GROUP, DEPLOY_WITH_SHORT_GRACE, DEPLOY_WITH_TIME
+from scenarios.disk_full import DISK_FULL
+from scenarios.disk_read_only import DISK_READ_ONLY
 from scenarios.downstream_drips import DOWNSTREAM_DRIPS
 from scenarios.downstream_fails_then_works import DOWNSTREAM_FAILS_THEN_WORKS
 from scenarios.downstream_refuses import DOWNSTREAM_REFUSES
@@ -16,6 +18,7 @@ from scenarios.downstream_resets import DOWNSTREAM_RESETS
 from scenarios.downstream_silent import DOWNSTREAM_SILENT
 from scenarios.downstream_slow import DOWNSTREAM_SLOW
 from scenarios.fault_free import FAULT_FREE
+from scenarios.files_exhausted import FILES_EXHAUSTED
 from scenarios.flooded_by_slow_jobs import FLOODED_BY_SLOW_JOBS
 from scenarios.frozen_past_the_visibility_timeout import FROZEN_PAST_THE_VISIBILITY_TIMEOUT
 from scenarios.hard_limit_inside_an_effect import HARD_LIMIT_INSIDE_AN_EFFECT
@@ -29,6 +32,7 @@ from scenarios.killed_between_effect_and_record import KILLED_BETWEEN_EFFECT_AND
 from scenarios.memory_exhausted import MEMORY_EXHAUSTED
 from scenarios.names_hidden import NAMES_HIDDEN
 from scenarios.poisoned_messages import POISONED_MESSAGES
+from scenarios.processes_exhausted import PROCESSES_EXHAUSTED
 from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
@@ -89,6 +93,10 @@ CATALOGUE: tuple[Scenario, ...] = (
     WORKER_STARVED,
     NAMES_HIDDEN,
     MEMORY_EXHAUSTED,
+    DISK_FULL,
+    DISK_READ_ONLY,
+    PROCESSES_EXHAUSTED,
+    FILES_EXHAUSTED,
 )
 
 __all__ = ["CATALOGUE", "FAULT_FREE"]

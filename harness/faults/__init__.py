@@ -15,8 +15,10 @@ from harness.faults.drip_reply import DripReply
 from harness.faults.enqueue_as_before import EnqueueAsBefore
 from harness.faults.exhaust_files import ExhaustFiles
 from harness.faults.exhaust_memory import ExhaustMemory
+from harness.faults.exhaust_processes import ExhaustProcesses
 from harness.faults.feed_poison import FeedPoison
 from harness.faults.feed_spoilt import FeedSpoilt
+from harness.faults.fill_disk import FillDisk
 from harness.faults.freeze_child import FreezeChild
 from harness.faults.freeze_worker import FreezeWorker
 from harness.faults.hide_dead_letters import HideDeadLetters
@@ -25,6 +27,7 @@ from harness.faults.kill_worker import KillWorker
 from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
 from harness.faults.move_clock import MoveClock
+from harness.faults.protect_disk import ProtectDisk
 from harness.faults.refuse_connections import RefuseConnections
 from harness.faults.reset_connection import ResetConnection
 from harness.faults.restart_broker import RestartBroker
@@ -53,9 +56,11 @@ __all__ = [
     "EnqueueAsBefore",
     "ExhaustFiles",
     "ExhaustMemory",
+    "ExhaustProcesses",
     "Fault",
     "FeedPoison",
     "FeedSpoilt",
+    "FillDisk",
     "FreezeChild",
     "FreezeWorker",
     "HideDeadLetters",
@@ -64,6 +69,7 @@ __all__ = [
     "LateReply",
     "LoseReply",
     "MoveClock",
+    "ProtectDisk",
     "RefuseConnections",
     "ResetConnection",
     "RestartBroker",

@@ -1,5 +1,6 @@
 """What every job does alike: bounded deliveries, retries, what is not retried."""
 
+import errno
 import inspect
 import logging
 from typing import Any, NoReturn
@@ -13,11 +14,13 @@ from reference_worker.app import SETTINGS
 from reference_worker.backoff import backoff_seconds, backoff_seconds_max
 from reference_worker.downstream.errors import TemporaryDownstreamError
 from reference_worker.identity import identity_of
-from reference_worker.postponing import postpone
+from reference_worker.postponing import give_back, postpone
 
 _log = logging.getLogger(__name__)
 # Tried again. The soft limit, too: it ends an attempt that a slow downstream has held up.
 _TEMPORARY = (TemporaryDownstreamError, SoftTimeLimitExceeded)
+# The machine that the worker runs on is in no state to work: it says nothing about the job.
+_ILL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class WrongArgumentsError(TypeError):
@@ -28,7 +31,7 @@ class Job(Task):
     """The base of all jobs. A body says what is to be done; what it raises says how it goes on.
 
     * a temporary error or the soft limit: tried again, `max_retries` times, with backoff
-    * a database that is down: postponed, which uses up nothing
+    * a database that is down, a disk that is full, no descriptor left: postponed, which uses up nothing
     * anything else: failed for good, which makes a dead letter
     """
 
@@ -77,13 +80,18 @@ class Job(Task):
         except database.DOWN as error:
             _log.error("the database went down, %s is postponed: %s", self.name, error)
             raise postpone(self, SETTINGS.postpone_seconds) from error
+        except OSError as error:
+            if error.errno not in _ILL:
+                raise
+            _log.error("this machine cannot work, %s is postponed: %s", self.name, error)
+            raise postpone(self, SETTINGS.postpone_seconds) from error
 
     def _try_again(self, error: Exception) -> NoReturn:
         try:
             raise self.retry(exc=error, countdown=self.backoff_seconds()) from error
         except Reject as unpublished:
             # Celery would throw the message away if its successor cannot be published.
-            raise Reject(unpublished.reason, requeue=True) from error
+            raise give_back(unpublished.reason, SETTINGS.postpone_seconds) from error
         except SoftTimeLimitExceeded as late:
             if late is error:
                 raise  # the last retry is used up

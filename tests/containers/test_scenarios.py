@@ -29,6 +29,13 @@ def test_scenarios_of_every_kind_hold_for_the_reference_worker_and_the_report_sa
     assert " ".join(DOCKER) in ran.result["replay"]
 
 
+def test_a_worker_whose_host_runs_out_of_something_goes_on_once_it_is_there_again(
+    daemon: object, jobproof: JobproofCommand
+) -> None:
+    ran = jobproof("run", "disk-full", "processes-exhausted", *DOCKER, "--seed", "11", out=True)
+    assert ran.code == 0, ran.out + ran.err
+
+
 def test_a_planted_bug_is_found_there_by_its_own_scenario(daemon: object, jobproof: JobproofCommand) -> None:
     ran = jobproof("run", "killed-between-effect-and-record", "--bug", "key-in-memory", *DOCKER, out=True)
     assert ran.code == 1, ran.out + ran.err

@@ -34,8 +34,10 @@ from harness.faults import (
     EnqueueAsBefore,
     ExhaustFiles,
     ExhaustMemory,
+    ExhaustProcesses,
     FeedPoison,
     FeedSpoilt,
+    FillDisk,
     FreezeChild,
     FreezeWorker,
     HideDeadLetters,
@@ -44,6 +46,7 @@ from harness.faults import (
     LateReply,
     LoseReply,
     MoveClock,
+    ProtectDisk,
     RefuseConnections,
     ResetConnection,
     RestartBroker,
@@ -193,7 +196,13 @@ def test_a_fault_of_one_job_strikes_every_kind_of_job(name: str) -> None:
     assert len(plan.steps) == len(CONTRACT.tasks)
 
 
-@pytest.mark.parametrize("name", ["frozen-past-the-visibility-timeout", "deploy-with-time", "deploy-with-short-grace"])
+STRIKE_EVERY_WORKER = {
+    *("frozen-past-the-visibility-timeout", "deploy-with-time", "deploy-with-short-grace"),
+    *("disk-full", "disk-read-only", "files-exhausted"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(STRIKE_EVERY_WORKER))
 def test_a_fault_of_a_whole_worker_strikes_every_worker(name: str) -> None:
     plan = next(scenario for scenario in CATALOGUE if scenario.name == name).plan(CONTRACT, seed=1)
     assert len(plan.steps) == len(CONTRACT.workers)
@@ -236,6 +245,9 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         WorkAsBefore(jobs=("job-1",)),
         ExhaustFiles(),
         ExhaustMemory(target=Target.CHILD),
+        ExhaustProcesses(),
+        FillDisk(),
+        ProtectDisk(),
         HideNames(),
         StarveHost(cpus=0.05),
         FreezeChild(seconds=3.0),

@@ -126,6 +126,8 @@ def test_for_a_list_what_needs_a_probe_a_sweep_a_format_or_a_place_is_left_out_w
         "frozen-past-the-visibility-timeout": "needs freeze-worker",
         "hard-limit-inside-an-effect": "needs freeze-pool-child",
         "names-hidden": "needs see-bodies",
+        "disk-read-only": "needs see-bodies",
+        "files-exhausted": "needs see-bodies",
         "poisoned-messages": "needs feed-raw-message",
         "job-that-always-fails": "needs find-dead-letters",
         "job-with-wrong-arguments": "needs find-dead-letters",

@@ -7,17 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import docker
-import msgspec
 import psutil
 from docker.errors import APIError
 
 from harness.events import JobId
-from harness.namespaces import pid_within
 from harness.runtimes.docker import packets
 from harness.runtimes.docker.containers import ContainerLane
-from harness.runtimes.docker.limits import MEMORY, cpu_quota
+from harness.runtimes.docker.disk import Disk
+from harness.runtimes.docker.files import no_more_files
+from harness.runtimes.docker.limits import MEMORY, PIDS_MAX, cpu_quota
 from harness.runtimes.docker.memory import oom_events
 from harness.runtimes.docker.network import Network
+from harness.runtimes.docker.processes import limit_processes, refusals
 from harness.runtimes.workers import LaneWorkers, Node, runs
 from harness.services.gate import Arrival
 from harness.system import Direction, Evidence, Impact, SubjectError, Target
@@ -37,20 +38,6 @@ exec >/dev/shm/jobproof
 rm /dev/shm/jobproof
 exec head -c {HUNGER_BYTES} /dev/zero
 """
-_LIMIT_FILES = """
-import json, os, resource
-before, limits = {{}}, {limits}
-for pid in {pids}:
-    try:
-        before[pid], hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        used = {{int(each) for each in os.listdir(f"/proc/{{pid}}/fd")}}
-        lowest = next(number for number in range(len(used) + 1) if number not in used)  # the next one to be had
-        soft = limits.get(pid, max(limits.values())) if limits else lowest  # a child that came later has its parent's
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
-    except OSError:
-        pass
-print(json.dumps(before))
-"""
 
 
 class ContainerHosts:
@@ -62,12 +49,15 @@ class ContainerHosts:
         lane: ContainerLane,
         *,
         network: Network,
+        directory: Path,
         workers: LaneWorkers,
         driver: Driver,
     ) -> None:
+        """`directory`: the subject's own."""
         self._client = client
         self._lane = lane
         self._network = network
+        self._directory = directory
         self._workers = workers
         self._driver = driver
 
@@ -177,23 +167,39 @@ class ContainerHosts:
 
     @contextmanager
     def exhaust_files(self, arrival: Arrival | None) -> Iterator[Evidence]:
-        node, container = self._host(arrival)
-        before = self._limit_files(node, container, {})
+        node, _ = self._host(arrival)
         impact = Impact(targets=(f"open files of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+        with no_more_files(lambda: self._workers.tree(node)):
+            yield lambda: impact
+
+    @contextmanager
+    def exhaust_processes(self, arrival: Arrival | None) -> Iterator[Evidence]:
+        node, container = self._host(arrival)
+        refused = refusals(node.pid)
+        limit_processes(self._client, container, 1)  # what runs already goes on, however many there are
+
+        def evidence() -> Impact | None:
+            if not refused():
+                return None
+            return Impact(targets=(f"processes of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+
         try:
-            yield lambda: impact if before else None
+            yield evidence
         finally:
-            with suppress(APIError, SubjectError, psutil.Error):
-                self._limit_files(node, container, before)
+            with suppress(APIError):
+                limit_processes(self._client, container, PIDS_MAX)
 
-    def _limit_files(self, node: Node, container: str, limits: dict[int, int]) -> dict[int, int]:
-        """Of every process of a worker, by its number in there, to how many files there may be; as it was before.
+    @contextmanager
+    def fill_disk(self, arrival: Arrival | None) -> Iterator[Evidence]:
+        node, _ = self._host(arrival)
+        with Disk(node.pid, self._directory).full():
+            yield lambda: Impact(targets=(f"disk of worker {node.worker.name!r}",), jobs=_jobs(arrival))
 
-        Without limits: to what is open. The worker's own user does it, who needs no rights for that.
-        """
-        pids = [pid_within(process.pid) for process in self._workers.tree(node)]
-        script = _LIMIT_FILES.format(pids=pids, limits=limits)
-        return msgspec.json.decode(self._inside(container, ["python", "-c", script], user=""), type=dict[int, int])
+    @contextmanager
+    def protect_disk(self, arrival: Arrival | None) -> Iterator[Evidence]:
+        node, _ = self._host(arrival)
+        with Disk(node.pid, self._directory).read_only():
+            yield lambda: Impact(targets=(f"disk of worker {node.worker.name!r}",), jobs=_jobs(arrival))
 
     def _host(self, arrival: Arrival | None) -> tuple[Node, str]:
         node, _ = self._workers.victim(arrival)

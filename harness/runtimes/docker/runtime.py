@@ -60,7 +60,14 @@ class ContainerSystem(LaneSystem[ContainerHome]):
 
     def host_in(self, client: "docker.DockerClient", lane: ContainerLane) -> None:
         """The subject's programs run in the containers of this lane."""
-        self._hosts = ContainerHosts(client, lane, network=self.home.network, workers=self.workers, driver=self.driver)
+        self._hosts = ContainerHosts(
+            client,
+            lane,
+            network=self.home.network,
+            directory=self.home.directory,
+            workers=self.workers,
+            driver=self.driver,
+        )
 
 
 class DockerRuntime:

@@ -5,6 +5,7 @@ writes each event with one O_APPEND write before the next line of worker code ru
 crash point whether to go on. A gate that is gone lets everything pass.
 """
 
+import errno
 import json
 import os
 import runpy
@@ -23,22 +24,56 @@ SOFT_LIMIT = signal.SIGUSR1  # by which billiard tells a pool child that it has 
 LINES = os.environ.get("JOBPROOF_LINES", "")  # a folder that is there only while lines are asked for
 TRACING: "dict[str, Any]" = {}
 TRACERS: "list[Any]" = []
+# A descriptor that is kept for when there are none left, so that this is told, too; pool children inherit it.
+SPARE: "list[int]" = []
 
 
 def record(event: str, **fields: Any) -> None:
     line = {"event": event, "at": time.monotonic() - ORIGIN, "source": NODE}
     line.update(fields)
     # Opened anew each time: a subject may close every descriptor it does not know, as daemons do.
-    descriptor = os.open(EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        descriptor = open_events()
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        let_go_of_spare()
+        descriptor = open_events()
     try:
         os.write(descriptor, json.dumps(line).encode() + b"\n")
     finally:
         os.close(descriptor)
+        keep_spare()
+
+
+def open_events() -> int:
+    return os.open(EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def keep_spare() -> None:
+    try:
+        if not SPARE:
+            SPARE.append(open_events())
+    except OSError:
+        pass  # the next time, then
+
+
+def let_go_of_spare() -> None:
+    if not SPARE:
+        return
+    descriptor = SPARE.pop()
+    try:
+        # A subject may have closed it, and have the number in use for something of its own.
+        if os.path.samestat(os.fstat(descriptor), os.stat(EVENTS)):
+            os.close(descriptor)
+    except OSError:
+        pass
 
 
 def stand_at(point: str, **fields: Any) -> None:
     question = {"point": point, "node": NODE, "pid": os.getpid(), "clock": time.time()}
     question.update(fields)
+    let_go_of_spare()  # one instead of the other: whoever is held here has none more than when he goes on
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         link.connect(GATE)
@@ -48,6 +83,7 @@ def stand_at(point: str, **fields: Any) -> None:
         pass
     finally:
         link.close()
+        keep_spare()
 
 
 class Undisturbed:
@@ -128,6 +164,7 @@ def hasten_pool() -> None:
 
 
 def main() -> None:
+    keep_spare()
     come_under_supervision()
     sys.path[0] = os.getcwd()  # as for `celery`: not the folder of this file, whose names could hide the subject's
     sys.argv[0] = "celery"
