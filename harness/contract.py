@@ -29,6 +29,7 @@ RESERVED_SOURCES = frozenset({"harness", "nemesis", "broker", "ledger", "observe
 PLACEHOLDERS = frozenset(
     {"broker_url", "ledger_url", "smtp_url", "smtp_host", "smtp_port", "directory", "lane", "python"}
 )
+DIRECTORY = "{directory}"
 # A bound that nobody has told. It is learnt from the application's own settings and from fault-free runs.
 UNTOLD = -1
 
@@ -350,6 +351,44 @@ class SqlTable(Value, frozen=True, kw_only=True):
                 raise ContractError(f"SqlTable(table={self.table!r}): {name!r} is not a plain SQL name")
 
 
+class FileRule(Value, frozen=True, kw_only=True):
+    """Files of a folder whose names fit `name`, in which `*` stands for what differs from run to run.
+
+    `volatile`: JSON pointers of what differs in their content and is not compared; "" is all of it: of such a file it
+    is only asked whether anything is in it.
+    """
+
+    name: str
+    volatile: tuple[str, ...] = ()
+
+    def fits(self, name: str) -> bool:
+        return re.fullmatch(".*".join(map(re.escape, self.name.split("*"))), name, re.DOTALL) is not None
+
+
+class Folder(Value, frozen=True, kw_only=True):
+    """A directory of the subject's whose files are compared with the fault-free run's, by name and content.
+
+    `files`: what is known of some of them, the first that fits; all others have the same name and content in each run.
+    """
+
+    path: str
+    files: tuple[FileRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_below_directory(self.path)
+
+    def rule_of(self, name: str) -> FileRule | None:
+        return next((rule for rule in self.files if rule.fits(name)), None)
+
+
+def _check_below_directory(path: str) -> None:
+    if not path.startswith(DIRECTORY):
+        raise ContractError(
+            f"files {path!r}: expected a path below {DIRECTORY}, which is empty at the start of each run; what is left "
+            f"elsewhere cannot be told from what was there before"
+        )
+
+
 class DeadLetterTable(Value, frozen=True, kw_only=True):
     """Where the subject sets aside what it gave up on: one row a dead letter, `message` holding the message id.
 
@@ -401,7 +440,9 @@ class Contract(Value, frozen=True, kw_only=True):
     * `honours_fence`: where a request carries a number that only grows; what comes with a lower one than its path has
       seen before is refused. None: the played downstream does not know of it
     * `scratch`: directories in which nothing may be left once all is over
-    * `files`: directories in which to rename, link, remove and sync a file are effects: `explore` stops a job there
+    * `files`: directories below `{directory}` in which files are effects: they are compared with the fault-free run's,
+      and `explore` stops a job where it writes, renames, links, removes or syncs one
+    * `folders`: what is known of these files; a directory that is not among them is learnt from fault-free runs
     * `databases`: URLs as in `SqlTable`: every table in them is compared, without the columns that differ between
       fault-free runs
     """
@@ -420,6 +461,7 @@ class Contract(Value, frozen=True, kw_only=True):
     alerts: Alerts | None = None
     scratch: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    folders: tuple[Folder, ...] = ()
     databases: tuple[str, ...] = ()
     dead_letters: DeadLetterTable | None = None
     state: tuple[SqlTable, ...] = ()
@@ -432,6 +474,8 @@ class Contract(Value, frozen=True, kw_only=True):
             force_setattr(self, "name", self.app.partition(":")[0].partition(".")[0] or "subject")
         for url in self.databases:
             _check_database(url)
+        for path in self.files:
+            _check_below_directory(path)
         for what, names in (
             ("task", [task.name for task in self.tasks]),
             (
@@ -446,6 +490,7 @@ class Contract(Value, frozen=True, kw_only=True):
         templates |= {f"table {table.table!r}": table.url for table in self.tables()}
         templates |= {f"scratch {path!r}": path for path in self.scratch}
         templates |= {f"files {path!r}": path for path in self.files}
+        templates |= {f"folder {folder.path!r}": folder.path for folder in self.folders}
         templates |= {f"database {url!r}": url for url in self.databases}
         if self.dead_letters is not None:
             templates["spool"] = self.dead_letters.spool
@@ -465,7 +510,14 @@ class Contract(Value, frozen=True, kw_only=True):
     @property
     def is_told(self) -> bool:
         """Whether a run can be planned from it: nothing is left to be learnt."""
-        return bool(self.workers) and not self.databases and all(task.is_told for task in self.tasks)
+        is_stored = bool(self.databases or self.untold_files)
+        return bool(self.workers) and not is_stored and all(task.is_told for task in self.tasks)
+
+    @property
+    def untold_files(self) -> tuple[str, ...]:
+        """The directories of which it is still to be learnt what differs in them from run to run."""
+        told = {folder.path for folder in self.folders}
+        return tuple(path for path in self.files if path not in told)
 
     def task(self, name: str) -> Task | None:
         return next((task for task in self.tasks if task.name == name), None)

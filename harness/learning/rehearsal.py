@@ -26,6 +26,7 @@ from harness.runtimes.home import LaneHome
 from harness.runtimes.process import LocalSystem, deploy
 from harness.scenario import workload_of
 from harness.services.broker import BrokerServer
+from harness.services.files import FileFound
 from harness.services.tables import WholeTable
 from harness.session import Session
 from harness.store import HARNESS, Recorder, read_history
@@ -40,11 +41,12 @@ _RAISED = re.compile(r"raised (?:unexpected|expected)?:? ?(.*)")
 class Rehearsal(Struct, frozen=True, kw_only=True):
     """What each job did when it ran alone, and what all of them left behind.
 
-    `tables`: by the URL of the database and the table's name.
+    `tables`: by the URL of the database and the table's name. `files`: by the folder as the contract has it.
     """
 
     requests: dict[JobId, tuple[EffectRequested, ...]]
     tables: dict[tuple[str, str], WholeTable]
+    files: dict[str, tuple[FileFound, ...]]
     seconds_max: float
 
 
@@ -86,6 +88,7 @@ def rehearse(
             for url in contract.databases
             for table, found in system.stores.tables.every(url).items()
         }
+        files = {folder: system.stores.files_in(folder) for folder in contract.untold_files}
         recorder.record(HARNESS, RunEnded(events=recorder.counts()))
         history = read_history(directory, name)
         recorder.close()
@@ -93,7 +96,7 @@ def rehearse(
             raise SubjectError("the record of a fault-free run is gone")
         _refuse_what_failed(history, system, {job.job: job for job in jobs})
     requests, longest = _by_job(history)
-    return Rehearsal(requests=requests, tables=tables, seconds_max=longest)
+    return Rehearsal(requests=requests, tables=tables, files=files, seconds_max=longest)
 
 
 def _plan(contract: Contract, name: str) -> Plan:

@@ -23,6 +23,7 @@ from harness.events import (
     FaultEnded,
     FaultLanded,
     FaultMissed,
+    FilesRecorded,
     LeftBehind,
     MessageDoubled,
     NodeExited,
@@ -93,6 +94,8 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
             return f"a dead letter for message {short(event.message)} ({event.body_bytes} bytes): {event.reason}"
         case StateRecorded():
             return f"table {event.table} held {_counted(len(event.rows), 'row')}"
+        case FilesRecorded():
+            return f"folder {event.folder} held {_counted(len(event.files), 'file')}"
         case BaselineRecorded():
             return "the fault-free twin's end was noted"
         case RunAborted():
