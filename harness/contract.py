@@ -354,12 +354,14 @@ class SqlTable(Value, frozen=True, kw_only=True):
 class FileRule(Value, frozen=True, kw_only=True):
     """Files of a folder whose names fit `name`, in which `*` stands for what differs from run to run.
 
-    `volatile`: JSON pointers of what differs in their content and is not compared; "" is all of it: of such a file it
-    is only asked whether anything is in it.
+    * `volatile`: what differs in their content and is not compared: JSON pointers, or lines as `#1`; "" is all of it:
+      of such a file it is only asked whether anything is in it
+    * `task`: whose jobs write them; empty: the folder's
     """
 
     name: str
     volatile: tuple[str, ...] = ()
+    task: str = ""
 
     def fits(self, name: str) -> bool:
         return re.fullmatch(".*".join(map(re.escape, self.name.split("*"))), name, re.DOTALL) is not None
@@ -368,10 +370,12 @@ class FileRule(Value, frozen=True, kw_only=True):
 class Folder(Value, frozen=True, kw_only=True):
     """A directory of the subject's whose files are compared with the fault-free run's, by name and content.
 
-    `files`: what is known of some of them, the first that fits; all others have the same name and content in each run.
+    * `files`: what is known of some of them, the first that fits; all others have the same name and content in each run
+    * `task`: whose jobs write all of them; empty: not known, or more than one task's
     """
 
     path: str
+    task: str = ""
     files: tuple[FileRule, ...] = ()
 
     def __post_init__(self) -> None:

@@ -167,10 +167,12 @@ class FileLeft(Struct, frozen=True, kw_only=True):
     * `kind`: its name with a `*` for what differs from run to run
     * `content`: a digest, without what differs; of a file of which all does, whether anything is in it
     * `beginning`: of what is in it, for people and to tell a torn file from another one
+    * `task`: whose jobs write such files, where that is known
     """
 
     name: str
     kind: str
+    task: str = ""
     size: int
     content: str
     beginning: str

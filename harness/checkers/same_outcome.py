@@ -4,9 +4,9 @@ from math import inf
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
-from harness.checkers.left_files import compare_files
 from harness.events import BaselineRecorded, DrainTimedOut, Event, FilesRecorded, JobId, StateRecorded
 from harness.history import History
+from harness.left_files import compare_files
 from harness.verdict import held, unknown, violated
 
 

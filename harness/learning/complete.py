@@ -90,7 +90,7 @@ def _learnt(contract: Contract, first: Rehearsal, second: Rehearsal) -> Complete
     jobs = [job for job in workload_of(contract) if job.task in untold]
     known = learn_effects(jobs, first.requests, second.requests)
     tables, doubts = learn_tables(first.tables, second.tables)
-    folders, doubtful = learn_folders(first.files, second.files)
+    folders, doubtful = learn_folders(first.files, second.files, (first.writers, second.writers))
     tasks = tuple(_with_effects(task, known) if task.name in untold else task for task in contract.tasks)
     contract = replace(contract, tasks=tasks, state=(*contract.state, *tables), databases=())
     contract = replace(contract, folders=(*contract.folders, *folders))

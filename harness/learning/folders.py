@@ -3,16 +3,25 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
+from harness.checkers.base import named
 from harness.contract import FileRule, Folder
 from harness.history import document_in
 from harness.learning.effects import differences
-from harness.services.files import FileFound, content_of
+from harness.services.files import LINE, FileFound, content_of
 
 Found = Mapping[str, tuple[FileFound, ...]]
+Writers = Mapping[str, Mapping[str, str]]
 
 
-def learn_folders(first: Found, second: Found) -> tuple[tuple[Folder, ...], tuple[str, ...]]:
-    """The folders that ended alike in both runs, with what differs in them; and doubts, in sentences."""
+def learn_folders(
+    first: Found, second: Found, writers: tuple[Writers, Writers]
+) -> tuple[tuple[Folder, ...], tuple[str, ...]]:
+    """The folders that ended alike in both runs, with what differs in them; and doubts, in sentences.
+
+    `writers`: in each run and folder, the task that has left a file.
+    """
     folders: list[Folder] = []
     doubts: list[str] = []
     for path, one in first.items():
@@ -25,7 +34,7 @@ def learn_folders(first: Found, second: Found) -> tuple[tuple[Folder, ...], tupl
         elif _contents(folder, one) != _contents(folder, two):
             doubts.append(f"folder {short} did not end alike in two fault-free runs, so its files are not compared")
             continue
-        folders.append(folder)
+        folders.append(_with_tasks(folder, [pair for run in writers for pair in run.get(path, {}).items()]))
         doubts += [f"folder {short}: {doubt}" for rule in rules for doubt in _doubts(rule)]
     return tuple(folders), tuple(doubts)
 
@@ -39,6 +48,20 @@ def _rules(one: Sequence[FileFound], two: Sequence[FileFound]) -> list[FileRule]
     there = {each.name for each in one}
     left = [each for each in two if each.name not in there]
     return rules + [_rule_of(pattern, alone, left) for pattern in _patterns(alone, left)]
+
+
+def _with_tasks(folder: Folder, wrote: Sequence[tuple[str, str]]) -> Folder:
+    """Told once where all files of a folder are of one task; else of each file, as far as its kind tells."""
+    tasks = {task for _, task in wrote}
+    if len(tasks) == 1:
+        return replace(folder, task=tasks.pop())
+    kinds = {rule.name: rule for rule in folder.files}
+    for name, _ in wrote:
+        rule = folder.rule_of(name) or FileRule(name=name)
+        kinds.setdefault(rule.name, rule)
+    known = {rule.name: {task for name, task in wrote if rule.fits(name)} for rule in kinds.values()}
+    told = [replace(rule, task=min(known[name])) if len(known[name]) == 1 else rule for name, rule in kinds.items()]
+    return replace(folder, files=tuple(sorted(told, key=lambda rule: "*" in rule.name)))
 
 
 def _patterns(one: Sequence[FileFound], two: Sequence[FileFound]) -> Iterator[str]:
@@ -84,7 +107,13 @@ def _differences(one: FileFound, two: FileFound) -> list[str]:
     if not (one.is_whole and two.is_whole):
         return [""]
     found = differences(document_in(one.kept), document_in(two.kept))
-    return [""] if "" in found else found
+    return _lines(one.kept.splitlines(), two.kept.splitlines()) if "" in found else found
+
+
+def _lines(one: Sequence[bytes], two: Sequence[bytes]) -> list[str]:
+    """The lines that differ; all of a file of which that is the greater part, or that is no text of lines."""
+    found = [f"{LINE}{number}" for number, (a, b) in enumerate(zip(one, two, strict=False), start=1) if a != b]
+    return found if len(one) == len(two) and 0 < 2 * len(found) <= len(one) else [""]
 
 
 def _contents(folder: Folder, files: Sequence[FileFound]) -> Counter[tuple[str, str]]:
@@ -100,4 +129,4 @@ def _doubts(rule: FileRule) -> Iterator[str]:
     if "" in rule.volatile:
         yield f"of {rule.name} only is compared that it is there and not empty: all of it may differ from run to run"
     elif rule.volatile:
-        yield f"{rule.name} is compared without {', '.join(rule.volatile)}, which differs from run to run"
+        yield f"{rule.name} is compared without {named(rule.volatile)}, which differs from run to run"

@@ -1,6 +1,7 @@
 """A fault-free run in which each job runs alone, so that what it does is known to be its own."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -42,11 +43,13 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     """What each job did when it ran alone, and what all of them left behind.
 
     `tables`: by the URL of the database and the table's name. `files`: by the folder as the contract has it.
+    `writers`: in each folder, whose job was the last to change a file.
     """
 
     requests: dict[JobId, tuple[EffectRequested, ...]]
     tables: dict[tuple[str, str], WholeTable]
     files: dict[str, tuple[FileFound, ...]]
+    writers: dict[str, dict[str, str]]
     seconds_max: float
 
 
@@ -81,14 +84,18 @@ def rehearse(
     )
     with deploy(plan, session=session, server=server, recorder=recorder, name=name, cwd=cwd, home=home) as system:
         jobs = plan.workload[::-1] if backwards else plan.workload
+        files = {folder: system.stores.files_in(folder) for folder in contract.untold_files}
+        writers: dict[str, dict[str, str]] = {folder: {} for folder in files}
         for job in jobs:
             _play(system, job)
+            for folder, before in files.items():
+                files[folder] = system.stores.files_in(folder)
+                writers[folder] |= dict.fromkeys(_changed(before, files[folder]), job.task)
         tables = {
             (url, table): found
             for url in contract.databases
             for table, found in system.stores.tables.every(url).items()
         }
-        files = {folder: system.stores.files_in(folder) for folder in contract.untold_files}
         recorder.record(HARNESS, RunEnded(events=recorder.counts()))
         history = read_history(directory, name)
         recorder.close()
@@ -96,7 +103,12 @@ def rehearse(
             raise SubjectError("the record of a fault-free run is gone")
         _refuse_what_failed(history, system, {job.job: job for job in jobs})
     requests, longest = _by_job(history)
-    return Rehearsal(requests=requests, tables=tables, files=files, seconds_max=longest)
+    return Rehearsal(requests=requests, tables=tables, files=files, writers=writers, seconds_max=longest)
+
+
+def _changed(before: tuple[FileFound, ...], after: tuple[FileFound, ...]) -> Iterator[str]:
+    known = {each.name: each.digest for each in before}
+    yield from (each.name for each in after if known.get(each.name) != each.digest)
 
 
 def _plan(contract: Contract, name: str) -> Plan:

@@ -18,6 +18,7 @@ KEPT_BYTES_MAX = 1 << 20  # of a larger file only the digest is known, and so no
 BEGINNING_BYTES = 256
 _READ_BYTES = 1 << 20
 EMPTY, FILLED = "empty", "filled"
+LINE = "#"  # begins the number of a line
 
 
 class FileFound(Struct, frozen=True, kw_only=True):
@@ -85,6 +86,7 @@ def left(folder: Folder, file: FileFound) -> FileLeft:
     return FileLeft(
         name=file.name,
         kind=rule.name if rule is not None else file.name,
+        task=(rule.task if rule is not None else "") or folder.task,
         size=file.size,
         content=content_of(rule.volatile if rule is not None else (), file),
         beginning=file.kept[:BEGINNING_BYTES].decode("latin-1"),
@@ -100,6 +102,10 @@ def content_of(volatile: tuple[str, ...], file: FileFound) -> str:
         return file.digest
     if "" in volatile:
         return FILLED if file.size else EMPTY
+    if volatile[0].startswith(LINE):
+        left_out = {int(each[1:]) for each in volatile}
+        lines = [line for number, line in enumerate(file.kept.splitlines(), start=1) if number not in left_out]
+        return hashlib.sha256(b"\n".join(lines)).hexdigest() if file.is_whole else file.digest
     document = document_in(file.kept) if file.is_whole else None
     if not isinstance(document, dict | list):
         return file.digest

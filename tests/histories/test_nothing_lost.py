@@ -389,7 +389,7 @@ def unseen(*, state: bool) -> History:
 def test_a_job_without_an_effect_to_be_seen_is_never_silently_held() -> None:
     answer, because, _ = NothingLost().check(unseen(state=False))
     assert answer is Status.UNKNOWN
-    assert "name the databases that it writes to" in because
+    assert "name the databases or the files that it writes" in because
 
 
 def test_a_job_whose_rows_are_compared_is_said_to_be_judged_by_these_alone() -> None:

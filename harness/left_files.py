@@ -35,17 +35,17 @@ def compare_files(folder: str, found: Sequence[FileLeft], usual: Sequence[FileLe
                 missing.remove(other)
                 pairs.append((each, other))
     told += [_changed(short, a, b) for a, b in pairs if a.content != b.content]
-    told += [f"{short}/{each.name} is lost: the fault-free run left it" for each in missing]
+    told += [f"{_called(short, each)} is lost: the fault-free run left it" for each in missing]
     for each in extra:
         twins = [other.name for other in found if other is not each and _are_of_one_job(each, other)]
         if _UNFINISHED.fullmatch(each.name):
             litter.append(f"{short}/{each.name}")
         elif twins:
-            told.append(f"{short}/{each.name} is doubled: {short}/{twins[0]} is there as well")
+            told.append(f"{_called(short, each)} is doubled: {short}/{twins[0]} is there as well")
         elif each.kind != each.name:
-            told.append(f"{short}/{each.name} is one {each.kind} more than the fault-free run left")
+            told.append(f"{_called(short, each)} is one {each.kind} more than the fault-free run left")
         else:
-            told.append(f"{short}/{each.name} was not left by the fault-free run")
+            told.append(f"{_called(short, each)} was not left by the fault-free run")
     return FilesCompared(tuple(told), tuple(litter))
 
 
@@ -59,8 +59,12 @@ def _are_of_one_job(one: FileLeft, two: FileLeft) -> bool:
     return one.kind == two.kind and one.content == two.content
 
 
+def _called(folder: str, file: FileLeft) -> str:
+    return f"{folder}/{file.name}{f' of {file.task}' if file.task else ''}"
+
+
 def _changed(folder: str, found: FileLeft, usual: FileLeft) -> str:
-    where = f"{folder}/{found.name}"
+    where = _called(folder, found)
     if not found.size:
         return f"{where} is torn: it is empty, and {usual.size} bytes in the fault-free run"
     common = min(len(found.beginning), len(usual.beginning))
