@@ -140,11 +140,12 @@ def certify_command(
         return ExitCode.BAD_INPUT
     if certificate is None and accept:
         raise BadInputError("--accept goes with --certificate; --baseline accepts findings of the audit")
-    contract = with_python(compiled(contract_file), python)
+    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
+    contract = with_python(compiled(contract_file, seed=seed), python)
     asked = Asked(
         contract_file=str(contract_file),
         profile=next(each for each in PROFILES if each.name == profile_name),
-        seed=seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1),
+        seed=seed,
         lanes=lanes if lanes is not None else (os.cpu_count() or 1),
         import_seconds=seconds,
         accepted=_accepted(baseline),
@@ -268,6 +269,8 @@ def verify_command(certificate: Path, key_file: Path | None) -> int:
         click.echo(f"  profile {visible(own.profile)}, issued {visible(own.issued)}, expires {visible(own.expires)}")
         for each in own.accepted:
             click.echo(f"  accepted: {visible(each.name)} {each.status}: {visible(each.because)}")
+        for sample in own.sampled:
+            click.echo(f"  drawn: {visible(sample.told)}")
         click.echo(f"  not covered: {' '.join(visible(each) for each in own.not_covered)}")
     return ExitCode.HELD if checked.state in {"genuine", "intact"} else ExitCode.VIOLATED
 

@@ -20,12 +20,12 @@ python_option = click.option(
 )
 
 
-def completed(path: Path, python: str) -> Contract:
+def completed(path: Path, python: str, *, seed: int = 0) -> Contract:
     """The contract of a file, with what it leaves out learnt from the application and from fault-free runs.
 
     :raises BadInputError: it cannot be read, or its subject does not do its jobs even without a fault
     """
-    contract = with_python(compiled(path), python)
+    contract = with_python(compiled(path, seed=seed), python)
     if contract.is_told:
         return contract
     from harness.contract_lines import located
@@ -81,10 +81,10 @@ def reference_contract() -> Path:
     return Path(spec.origin)
 
 
-def compiled(path: Path) -> Contract:
+def compiled(path: Path, *, seed: int = 0) -> Contract:
     from harness.contract_file import compile_contract
 
     try:
-        return compile_contract(path)
+        return compile_contract(path, seed=seed)
     except ContractError as error:
         raise BadInputError(" ".join(str(error).split())) from error

@@ -34,6 +34,10 @@ DIRECTORY = "{directory}"
 UNTOLD = -1
 
 
+# What may be drawn for one task: each is a job in every scenario.
+DRAWN_MAX = 100
+
+
 class ContractError(ValueError):
     """The contract says something that cannot be meant; the message is for its author."""
 
@@ -139,6 +143,11 @@ class Effect(Value, frozen=True, kw_only=True):
         return label == self.request
 
 
+def is_strategy(value: object) -> bool:
+    """Whether it is a Hypothesis strategy; who has none need not have Hypothesis."""
+    return any(kind.__name__ == "SearchStrategy" for kind in type(value).__mro__)
+
+
 _TOLD_SECONDS = ("patience_seconds", "outage_seconds_max", "hard_limit_seconds")
 
 
@@ -156,7 +165,9 @@ class Task(Value, frozen=True, kw_only=True):
     tells one job's from another's; bounds are taken from the application's settings. See `harness.learning`.
 
     * `identity`: a template over a job's keyword arguments that tells its effects from another's, as `"{invoice_id}"`
-    * `inputs`: keyword arguments, one job of the workload each; they must have different identities
+    * `inputs`: keyword arguments, one job of the workload each; they must have different identities. Or a Hypothesis
+      strategy of keyword arguments, from which some are drawn with the seed of the command, when it is compiled
+    * `drawn`: how many are drawn, if not 3, and afterwards how many were; 0: they were told
     * `promise`: None: not told. A repeated effect is then a violation, unless it carried the same key each time:
       whether its receiver deduplicates is not known
     * `wrong_arguments`: keyword arguments that the task cannot accept (default: one that it does not know)
@@ -196,9 +207,10 @@ class Task(Value, frozen=True, kw_only=True):
     hard_limit_seconds: float = 0.0
     poisons: tuple[Poison, ...] = ()
     learnt: tuple[str, ...] = ()
+    drawn: int = 0
 
     def __post_init__(self) -> None:
-        if not self.inputs:
+        if not is_strategy(self.inputs) and not self.inputs:
             raise ContractError(
                 f"Task({self.name!r}): inputs is empty; at least one set of keyword arguments is needed"
             )
@@ -223,6 +235,8 @@ class Task(Value, frozen=True, kw_only=True):
         for bound in ("wait_seconds_max", "isolated_wait_seconds_max", *_TOLD_SECONDS):
             if (seconds := getattr(self, bound)) is not None:
                 force_setattr(self, bound, float(seconds))
+        if is_strategy(self.inputs):
+            return  # what it draws is looked at when it is drawn
         identities = [self.identity_of(arguments) for arguments in self.inputs]
         if len(set(identities)) < len(identities):
             raise ContractError(f"Task({self.name!r}): two inputs have the same identity ({', '.join(identities)})")

@@ -468,6 +468,8 @@ class Explorer:
             words.append("--real-redelivery")
         if choice.interception is not None:
             words += ["--interception", choice.interception.value]
+        if any(task.drawn for task in self.plan.contract.tasks):
+            words += ["--seed", str(self.plan.seed)]
         for name in (only,) if only else choice.only:
             words += ["--only", name]
         if not only and not choice.only:

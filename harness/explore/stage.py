@@ -460,7 +460,7 @@ def open_stage(
         yield stage
 
 
-def plan_of(contract: Contract, task: str, *, bug: str) -> Plan:
+def plan_of(contract: Contract, task: str, *, bug: str, seed: int = 0) -> Plan:
     """One job of the task, its first input, for one worker with one slot: which child runs it is then no chance.
 
     :raises LookupError: it is not known which worker would take it
@@ -479,7 +479,7 @@ def plan_of(contract: Contract, task: str, *, bug: str) -> Plan:
     return Plan(
         scenario=CLEAN,
         story="the job runs once and nothing happens to it",
-        seed=0,
+        seed=seed,
         contract=contract,
         workload=(job,),
         steps=(),

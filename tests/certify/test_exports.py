@@ -1,5 +1,6 @@
 """Jobs whose effect is a file: a torn one and a doubled one are found, and one that is published is left alone."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,18 @@ def test_a_file_that_is_written_aside_and_renamed_is_left_alone(ran: Ran) -> Non
     }
     task = next(each for each in certification(ran)["tasks"] if each["name"] == "exports.published")
     assert task["survived"] == task["tried"] >= 3
+
+
+def test_inputs_that_were_drawn_are_told_and_the_command_that_repeats_a_finding_draws_them_again(ran: Ran) -> None:
+    found = certification(ran)
+    task = next(each for each in found["tasks"] if each["name"] == "exports.under_any_name")
+    assert len(task["drawn"]) == 2
+    assert found["versions"]["hypothesis"]
+    windows = findings(ran, part="run")["same-outcome", "exports.under_any_name"]["windows"]
+    assert all("--seed 7" in window["replay"] for window in windows)
+    (sample,) = found["sampled"]
+    assert (sample["draws"], sample["failed"], sample["bound"]) == (1, 1, None)
+    assert f"2 inputs of exports.under_any_name drawn with seed 7: {json.dumps(task['drawn'][0])}" in ran.out
 
 
 def test_what_differs_in_files_from_run_to_run_is_said(ran: Ran) -> None:
