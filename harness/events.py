@@ -252,6 +252,15 @@ class AttemptEnded(Stamped, frozen=True, tag=True, kw_only=True):
     state: str
 
 
+class CountdownShortened(Stamped, frozen=True, tag=True, kw_only=True):
+    """A worker took a message whose time was yet to come, and was made to begin sooner; `seconds` were left."""
+
+    message: MessageId
+    retries: int
+    seconds: float
+    to_seconds: float
+
+
 class Published(Stamped, frozen=True, tag=True, kw_only=True):
     """The subject itself sent a message: a retry of the same id, or a descendant."""
 
@@ -360,6 +369,7 @@ Event: TypeAlias = (
     | Requeued
     | AttemptStarted
     | AttemptEnded
+    | CountdownShortened
     | Published
     | CrashPointReached
     | EffectRequested

@@ -28,6 +28,7 @@ from harness.certify.result import SCHEMA_VERSION, Certification, Finding, TaskR
 from harness.certify.sampled import samples_of
 from harness.codec import pretty
 from harness.contract import Contract, Task
+from harness.countdowns import COUNTDOWNS
 from harness.coverage import covered
 from harness.events import AttemptStarted
 from harness.explore.exploration import Choice, Explorer
@@ -296,7 +297,7 @@ class Certifier:
                 for each in (self.audit.findings if self.audit is not None else ())
                 if each.accepted
             ),
-            left_out=tuple(self.left_out),
+            left_out=(*self.left_out, *_not_waited_for(plans, result, explorations)),
             coverage=coverage_of(result.scenarios, explorations.values(), self.audit, self.asked.rules),
             replay=self._command(),
             sampled=samples_of(contract, plans, result),
@@ -312,6 +313,15 @@ def _given(guarantees: tuple[str, ...], twin: Scenario, contract: Contract) -> t
     there = twin.plan(contract, seed=0).guarantees
     bounds = {"attempts-bounded", "bounded-wait"}
     return tuple(name for name in guarantees if name in there or name not in bounds)
+
+
+def _not_waited_for(plans: Plans, result: Result, explorations: dict[str, Exploration]) -> Iterator[NotCovered]:
+    """The countdowns that were shortened, in scenarios and in crash points."""
+    yield from (each for each in result.not_covered if each not in plans.not_covered)
+    for found in explorations.values():
+        for each in found.not_covered:
+            if each.name == COUNTDOWNS:
+                yield NotCovered(name=f"{COUNTDOWNS} in crash points of {found.task}", because=each.because)
 
 
 def _versions_for(contract: Contract) -> dict[str, str]:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from harness.audit.facts import Facts
 from harness.contract import UNTOLD, Contract, Task
+from harness.countdowns import not_waited_for
 from harness.learning.effects import Known, learn_effects
 from harness.learning.folders import learn_folders
 from harness.learning.rehearsal import Rehearsal, rehearse
@@ -100,8 +101,9 @@ def _learnt(contract: Contract, first: Rehearsal, second: Rehearsal) -> Complete
                 f"{task.name} ran, and nothing of what it did can be seen: no request reached the played downstream "
                 f"({{ledger_url}}, {{smtp_url}}), and the contract names no databases, and no files that it left"
             )
+    waits = [each.because for each in not_waited_for((*first.shortened, *second.shortened))]
     slowest = max(first.seconds_max, second.seconds_max)
-    return Completed(contract=_with_waits(contract, slowest), doubts=(*known.doubts, *doubts, *doubtful))
+    return Completed(contract=_with_waits(contract, slowest), doubts=(*known.doubts, *doubts, *doubtful, *waits))
 
 
 def _with_effects(task: Task, known: Known) -> Task:

@@ -13,6 +13,7 @@ from harness.contract import UNTOLD, Contract
 from harness.events import (
     FORMAT_VERSION,
     AttemptEnded,
+    CountdownShortened,
     EffectApplied,
     EffectRequested,
     EnqueueCalled,
@@ -51,6 +52,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     files: dict[str, tuple[FileFound, ...]]
     writers: dict[str, dict[str, str]]
     seconds_max: float
+    shortened: tuple[CountdownShortened, ...]
 
 
 def rehearse(
@@ -103,7 +105,14 @@ def rehearse(
             raise SubjectError("the record of a fault-free run is gone")
         _refuse_what_failed(history, system, {job.job: job for job in jobs})
     requests, longest = _by_job(history)
-    return Rehearsal(requests=requests, tables=tables, files=files, writers=writers, seconds_max=longest)
+    return Rehearsal(
+        requests=requests,
+        tables=tables,
+        files=files,
+        writers=writers,
+        seconds_max=longest,
+        shortened=history.of(CountdownShortened),
+    )
 
 
 def _changed(before: tuple[FileFound, ...], after: tuple[FileFound, ...]) -> Iterator[str]:
