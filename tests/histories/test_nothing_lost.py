@@ -262,6 +262,19 @@ def test_after_a_fault_an_at_most_once_effect_may_be_missing() -> None:
     assert status(told) is HELD
 
 
+def test_an_at_most_once_effect_may_not_be_missing_where_the_work_was_submitted_again_after_the_fault() -> None:
+    told = history(
+        EnqueueCalled(job="job-1", task="call", identity="call-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        FaultLanded(step=0, fault="SIGKILL", targets=("child 7",), jobs=("job-1",)),
+        EnqueueCalled(job="job-1", task="call", identity="call-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m2"),
+        QueueDrained(),
+        RunEnded(),
+    )
+    assert status(told) is VIOLATED
+
+
 def test_without_any_fault_an_at_most_once_effect_may_not_be_missing() -> None:
     # The contract: "the effect may be missing after a fault". A worker that does nothing at all must not pass.
     told = history(
