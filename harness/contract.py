@@ -23,6 +23,7 @@ from msgspec.structs import force_setattr
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 WAIT_SECONDS_LIMIT = 86_400
+RECOVERY_SECONDS_LIMIT = 10.0
 # Their values never reach the record, so nothing can be recognised by them.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 RESERVED_SOURCES = frozenset({"harness", "nemesis", "broker", "ledger", "observer", "baseline", "agent"})
@@ -302,10 +303,16 @@ class Worker(Value, frozen=True, kw_only=True):
 
 
 class Sidecar(Value, frozen=True, kw_only=True):
-    """A process of the subject's beside its workers, such as a monitor; `command` may hold placeholders."""
+    """A process of the subject's beside its workers, such as a monitor; `command` may hold placeholders.
+
+    `recovers_within_seconds`: of what recovers jobs (beat, a relay, a sweeper): how long after everything else has come
+    to rest it has found what there is to recover. Such a process runs in every run, and is killed and doubled. 0: it
+    recovers nothing, and runs where alerts are watched.
+    """
 
     name: str
     command: tuple[str, ...]
+    recovers_within_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if not _PLAIN_NAME.fullmatch(self.name) or self.name in RESERVED_SOURCES:
@@ -314,6 +321,12 @@ class Sidecar(Value, frozen=True, kw_only=True):
             )
         if not self.command:
             raise ContractError(f"Sidecar({self.name!r}): command is empty")
+        if not 0 <= self.recovers_within_seconds <= RECOVERY_SECONDS_LIMIT:
+            raise ContractError(
+                f"Sidecar({self.name!r}): recovers_within_seconds is {self.recovers_within_seconds:g}; each run waits "
+                f"for it, so let it look more often: {RECOVERY_SECONDS_LIMIT:g} s are the most"
+            )
+        force_setattr(self, "recovers_within_seconds", float(self.recovers_within_seconds))
 
 
 class Alerts(Value, frozen=True, kw_only=True):
@@ -536,6 +549,10 @@ class Contract(Value, frozen=True, kw_only=True):
         """The directories of which it is still to be learnt what differs in them from run to run."""
         told = {folder.path for folder in self.folders}
         return tuple(path for path in self.files if path not in told)
+
+    def recoverers(self) -> tuple[Sidecar, ...]:
+        """The sidecars that are a part of how jobs are done."""
+        return tuple(sidecar for sidecar in self.sidecars if sidecar.recovers_within_seconds)
 
     def task(self, name: str) -> Task | None:
         return next((task for task in self.tasks if task.name == name), None)

@@ -31,6 +31,7 @@ from scenarios.memory_exhausted import MEMORY_EXHAUSTED
 from scenarios.names_hidden import NAMES_HIDDEN
 from scenarios.poisoned_messages import POISONED_MESSAGES
 from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
+from scenarios.recoverer import RECOVERER_DOUBLED, RECOVERER_KILLED
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
 from scenarios.worker_cut_off import WORKER_CUT_OFF
@@ -53,6 +54,8 @@ CATALOGUE: tuple[Scenario, ...] = (
     DELIVERED_TWICE_OVERTAKEN,
     SUBMITTED_TWICE_AT_ONCE,
     KILLED_AND_SUBMITTED_AGAIN,
+    RECOVERER_KILLED,
+    RECOVERER_DOUBLED,
     JOB_THAT_ALWAYS_FAILS,
     JOB_WITH_WRONG_ARGUMENTS,
     JOB_THAT_CAN_NEVER_BE_DONE,

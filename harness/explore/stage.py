@@ -266,11 +266,13 @@ class Stage:
             self._end_worker()
         if not self._is_clean:
             self._end_strays()
+            self.system.sidecars.end()
             driver.remove_all_but_queues()
             _empty(self.system.home.directory)
             self.system.downstream.reset()
             driver.forget()
             driver.prepare()
+            self.system.sidecars.start()
         self.system.workers.revive()
         self._is_clean = True
 
