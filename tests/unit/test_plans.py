@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from harness.checkers import CATALOGUE as CHECKERS
 from harness.codec import digest, encode
-from harness.contract import Alerts, AtMostOnce, Contract, DeadLetterTable, Effect, JsonField, Poison, Task, Worker
+from harness.contract import (
+    Alerts,
+    AtMostOnce,
+    Contract,
+    DeadLetterTable,
+    Effect,
+    JsonField,
+    Poison,
+    Sidecar,
+    Task,
+    Worker,
+)
 from harness.events import DEAD_LETTERED, DONE
 from harness.faults import CATALOGUE as FAULTS
 from harness.faults import (
@@ -18,6 +29,7 @@ from harness.faults import (
     CutOffHost,
     DeliverAgain,
     Deploy,
+    DoubleSidecar,
     DripReply,
     ExhaustFiles,
     ExhaustMemory,
@@ -27,6 +39,7 @@ from harness.faults import (
     FreezeWorker,
     HideDeadLetters,
     HideNames,
+    KillSidecar,
     KillWorker,
     LateReply,
     LoseReply,
@@ -97,6 +110,7 @@ CONTRACT = Contract(
             **TOLD,
         ),
     ),
+    sidecars=(Sidecar(name="relay", command=("relay",), recovers_within_seconds=1),),
     alerts=Alerts(
         request="POST /alerts",
         queue=JsonField("/queue"),
@@ -234,6 +248,8 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         Silence(job="job-1", times=1),
         DripReply(job="job-1", seconds=1.5),
         SubmitAgain(again=job),
+        KillSidecar(sidecar="relay"),
+        DoubleSidecar(sidecar="relay"),
         Together(faults=(KillWorker(target=Target.MAIN), LoseReply(job="job-1"))),
     )
     assert {type(fault) for fault in faults} == set(FAULTS)
