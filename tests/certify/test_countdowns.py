@@ -61,6 +61,7 @@ def test_a_job_that_still_waits_for_its_countdown_is_told_with_it(session: Sessi
         }
         system.broker_server.client.lpush("nobody-listens-here", json.dumps(envelope))
         assert system.left() == "1 queued, 0 unacknowledged, 0 bodies running; m1 still waits for a countdown of 300 s"
+    system.broker_server.client.close()
     recorder.close()
 
 
