@@ -21,7 +21,8 @@ from harness import __version__
 from harness.checkers import judge
 from harness.codec import pretty
 from harness.contract import Contract
-from harness.events import RunAborted, RunBegan, SubjectDescribed
+from harness.countdowns import not_waited_for
+from harness.events import CountdownShortened, RunAborted, RunBegan, SubjectDescribed
 from harness.history import History, baseline_of
 from harness.plan import Plan, Plans
 from harness.report import html, junit, markdown
@@ -222,6 +223,7 @@ def result_of(plans: Plans, histories: Sequence[History | None], *, began: str, 
     scenarios = tuple(
         scenario_result(plan, plans, history) for plan, history in zip(plans.plans, histories, strict=True)
     )
+    shortened = [event for history in histories if history is not None for event in history.of(CountdownShortened)]
     versions: dict[str, str] = {"jobproof": __version__}
     for history in histories:
         if history is None:
@@ -241,7 +243,7 @@ def result_of(plans: Plans, histories: Sequence[History | None], *, began: str, 
         versions=versions,
         scenarios=scenarios,
         replay=command(plans),
-        not_covered=plans.not_covered,
+        not_covered=(*plans.not_covered, *not_waited_for(shortened)),
     )
 
 

@@ -116,7 +116,8 @@ def run_command(
         runtime, image=image, base_image=base_image, broker_image=broker_image, toxiproxy_image=toxiproxy_image
     )
     path = contract_file if contract_file is not None else reference_contract()
-    contract = completed(path, python, chosen_runtime)
+    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
+    contract = completed(path, python, chosen_runtime, seed=seed)
     planted = _find(bug, contract.planted_bugs, "bug") if bug else None
     if scenarios:
         chosen = [_find(name, (*CATALOGUE, FAULT_FREE), "scenario") for name in dict.fromkeys(scenarios)]
@@ -126,7 +127,6 @@ def run_command(
             for scenario in CATALOGUE
             if (scenario.name in planted.scenarios if planted is not None else profile in (scenario.profile, FULL))
         ]
-    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
     planned = [each.plan(contract, seed=seed, bug=bug) for each in chosen if each is not FAULT_FREE]
     idle = [plan.scenario for plan in planned if not plan.steps]
     if idle and scenarios:
@@ -191,7 +191,7 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
     help="Then N seeded schedules of several faults; a failing one is shrunk.",
 )
 @click.option(
-    "--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Of the schedules. Default: drawn, and printed."
+    "--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Of schedules and drawn inputs. Default: drawn."
 )
 @click.option(
     "--real-redelivery",
@@ -247,7 +247,8 @@ def explore_command(
     if schedules is not None and runtime != LOCAL:
         raise BadInputError(f"--schedules cannot be had with --runtime {runtime}: they are run on local processes")
     path = contract_file if contract_file is not None else reference_contract()
-    contract = completed(path, python, chosen_runtime)
+    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
+    contract = completed(path, python, chosen_runtime, seed=seed)
     if bug:
         _find(bug, contract.planted_bugs, "bug")
     names = {task.name: task.name for task in contract.tasks}
@@ -257,7 +258,7 @@ def explore_command(
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(task.name for task in contract.tasks)}"
         raise BadInputError(f"no task of the contract is called {job!r}; {hint}")
     try:
-        plan = plan_of(contract, names[job], bug=bug)
+        plan = plan_of(contract, names[job], bug=bug, seed=seed)
     except LookupError as error:
         raise BadInputError(str(error.args[0])) from error
     choice = Choice(
@@ -289,7 +290,7 @@ def explore_command(
         job=names[job],
         bug=bug,
         count=schedules,
-        seed=seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1),
+        seed=seed,
         contract_file=choice.contract_file,
     )
     return next(each for each in _WORST_FIRST if each in {code, drawn})

@@ -149,12 +149,13 @@ def certify_command(
         return ExitCode.BAD_INPUT
     if certificate is None and accept:
         raise BadInputError("--accept goes with --certificate; --baseline accepts findings of the audit")
+    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
     choice = runtime_choice(runtime, image=image, base_image=base_image, broker_image=broker_image)
-    contract = with_python(compiled(contract_file), python, choice)
+    contract = with_python(compiled(contract_file, seed=seed), python, choice)
     asked = Asked(
         contract_file=str(contract_file),
         profile=next(each for each in PROFILES if each.name == profile_name),
-        seed=seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1),
+        seed=seed,
         lanes=lanes if lanes is not None else RUNTIMES[runtime].lanes(os.cpu_count() or 1),
         import_seconds=seconds,
         accepted=_accepted(baseline),
@@ -293,6 +294,8 @@ def verify_command(certificate: Path, key_file: Path | None) -> int:
         click.echo(f"  {'contained: there was no way out' if own.contained else 'not contained'}")
         for each in own.accepted:
             click.echo(f"  accepted: {visible(each.name)} {each.status}: {visible(each.because)}")
+        for sample in own.sampled:
+            click.echo(f"  drawn: {visible(sample.told)}")
         click.echo(f"  not covered: {' '.join(visible(each) for each in own.not_covered)}")
     return ExitCode.HELD if checked.state in {"genuine", "intact"} else ExitCode.VIOLATED
 

@@ -68,12 +68,12 @@ def runtime_choice(runtime: str, *, base_image: str, **images: str) -> "RuntimeC
     return chosen
 
 
-def completed(path: Path, python: str, choice: "RuntimeChoice | None" = None) -> Contract:
+def completed(path: Path, python: str, choice: "RuntimeChoice | None" = None, *, seed: int = 0) -> Contract:
     """The contract of a file, with what it leaves out learnt from the application and from fault-free runs.
 
     :raises BadInputError: it cannot be read, or its subject does not do its jobs even without a fault
     """
-    contract = with_python(compiled(path), python, choice)
+    contract = with_python(compiled(path, seed=seed), python, choice)
     if contract.is_told:
         return contract
     from harness.contract_lines import located
@@ -146,10 +146,10 @@ def reference_contract() -> Path:
     return Path(spec.origin)
 
 
-def compiled(path: Path) -> Contract:
+def compiled(path: Path, *, seed: int = 0) -> Contract:
     from harness.contract_file import compile_contract
 
     try:
-        return compile_contract(path)
+        return compile_contract(path, seed=seed)
     except ContractError as error:
         raise BadInputError(" ".join(str(error).split())) from error

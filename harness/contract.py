@@ -23,14 +23,20 @@ from msgspec.structs import force_setattr
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 WAIT_SECONDS_LIMIT = 86_400
+RECOVERY_SECONDS_LIMIT = 10.0
 # Their values never reach the record, so nothing can be recognised by them.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 RESERVED_SOURCES = frozenset({"harness", "nemesis", "broker", "ledger", "observer", "baseline", "agent"})
 PLACEHOLDERS = frozenset(
     {"broker_url", "ledger_url", "smtp_url", "smtp_host", "smtp_port", "directory", "lane", "python"}
 )
+DIRECTORY = "{directory}"
 # A bound that nobody has told. It is learnt from the application's own settings and from fault-free runs.
 UNTOLD = -1
+
+
+# What may be drawn for one task: each is a job in every scenario.
+DRAWN_MAX = 100
 
 
 class ContractError(ValueError):
@@ -138,6 +144,11 @@ class Effect(Value, frozen=True, kw_only=True):
         return label == self.request
 
 
+def is_strategy(value: object) -> bool:
+    """Whether it is a Hypothesis strategy; who has none need not have Hypothesis."""
+    return any(kind.__name__ == "SearchStrategy" for kind in type(value).__mro__)
+
+
 _TOLD_SECONDS = ("patience_seconds", "outage_seconds_max", "hard_limit_seconds")
 
 
@@ -155,7 +166,9 @@ class Task(Value, frozen=True, kw_only=True):
     tells one job's from another's; bounds are taken from the application's settings. See `harness.learning`.
 
     * `identity`: a template over a job's keyword arguments that tells its effects from another's, as `"{invoice_id}"`
-    * `inputs`: keyword arguments, one job of the workload each; they must have different identities
+    * `inputs`: keyword arguments, one job of the workload each; they must have different identities. Or a Hypothesis
+      strategy of keyword arguments, from which some are drawn with the seed of the command, when it is compiled
+    * `drawn`: how many are drawn, if not 3, and afterwards how many were; 0: they were told
     * `previous_inputs`: with what the previous release asks for the job of each input, in the same order; None where it
       cannot. Empty: it asks for all of them in the same words
     * `promise`: None: not told. A repeated effect is then a violation, unless it carried the same key each time:
@@ -198,9 +211,10 @@ class Task(Value, frozen=True, kw_only=True):
     poisons: tuple[Poison, ...] = ()
     previous_inputs: tuple[dict[str, Any] | None, ...] = ()
     learnt: tuple[str, ...] = ()
+    drawn: int = 0
 
     def __post_init__(self) -> None:
-        if not self.inputs:
+        if not is_strategy(self.inputs) and not self.inputs:
             raise ContractError(
                 f"Task({self.name!r}): inputs is empty; at least one set of keyword arguments is needed"
             )
@@ -225,6 +239,8 @@ class Task(Value, frozen=True, kw_only=True):
         for bound in ("wait_seconds_max", "isolated_wait_seconds_max", *_TOLD_SECONDS):
             if (seconds := getattr(self, bound)) is not None:
                 force_setattr(self, bound, float(seconds))
+        if is_strategy(self.inputs):
+            return  # what it draws is looked at when it is drawn
         identities = [self.identity_of(arguments) for arguments in self.inputs]
         if len(set(identities)) < len(identities):
             raise ContractError(f"Task({self.name!r}): two inputs have the same identity ({', '.join(identities)})")
@@ -295,10 +311,16 @@ class Worker(Value, frozen=True, kw_only=True):
 
 
 class Sidecar(Value, frozen=True, kw_only=True):
-    """A process of the subject's beside its workers, such as a monitor; `command` may hold placeholders."""
+    """A process of the subject's beside its workers, such as a monitor; `command` may hold placeholders.
+
+    `recovers_within_seconds`: of what recovers jobs (beat, a relay, a sweeper): how long after everything else has come
+    to rest it has found what there is to recover. Such a process runs in every run, and is killed and doubled. 0: it
+    recovers nothing, and runs where alerts are watched.
+    """
 
     name: str
     command: tuple[str, ...]
+    recovers_within_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if not _PLAIN_NAME.fullmatch(self.name) or self.name in RESERVED_SOURCES:
@@ -307,6 +329,12 @@ class Sidecar(Value, frozen=True, kw_only=True):
             )
         if not self.command:
             raise ContractError(f"Sidecar({self.name!r}): command is empty")
+        if not 0 <= self.recovers_within_seconds <= RECOVERY_SECONDS_LIMIT:
+            raise ContractError(
+                f"Sidecar({self.name!r}): recovers_within_seconds is {self.recovers_within_seconds:g}; each run waits "
+                f"for it, so let it look more often: {RECOVERY_SECONDS_LIMIT:g} s are the most"
+            )
+        force_setattr(self, "recovers_within_seconds", float(self.recovers_within_seconds))
 
 
 class Release(Value, frozen=True, kw_only=True):
@@ -373,6 +401,48 @@ class SqlTable(Value, frozen=True, kw_only=True):
                 raise ContractError(f"SqlTable(table={self.table!r}): {name!r} is not a plain SQL name")
 
 
+class FileRule(Value, frozen=True, kw_only=True):
+    """Files of a folder whose names fit `name`, in which `*` stands for what differs from run to run.
+
+    * `volatile`: what differs in their content and is not compared: JSON pointers, or lines as `#1`; "" is all of it:
+      of such a file it is only asked whether anything is in it
+    * `task`: whose jobs write them; empty: the folder's
+    """
+
+    name: str
+    volatile: tuple[str, ...] = ()
+    task: str = ""
+
+    def fits(self, name: str) -> bool:
+        return re.fullmatch(".*".join(map(re.escape, self.name.split("*"))), name, re.DOTALL) is not None
+
+
+class Folder(Value, frozen=True, kw_only=True):
+    """A directory of the subject's whose files are compared with the fault-free run's, by name and content.
+
+    * `files`: what is known of some of them, the first that fits; all others have the same name and content in each run
+    * `task`: whose jobs write all of them; empty: not known, or more than one task's
+    """
+
+    path: str
+    task: str = ""
+    files: tuple[FileRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_below_directory(self.path)
+
+    def rule_of(self, name: str) -> FileRule | None:
+        return next((rule for rule in self.files if rule.fits(name)), None)
+
+
+def _check_below_directory(path: str) -> None:
+    if not path.startswith(DIRECTORY):
+        raise ContractError(
+            f"files {path!r}: expected a path below {DIRECTORY}, which is empty at the start of each run; what is left "
+            f"elsewhere cannot be told from what was there before"
+        )
+
+
 class DeadLetterTable(Value, frozen=True, kw_only=True):
     """Where the subject sets aside what it gave up on: one row a dead letter, `message` holding the message id.
 
@@ -424,7 +494,9 @@ class Contract(Value, frozen=True, kw_only=True):
     * `honours_fence`: where a request carries a number that only grows; what comes with a lower one than its path has
       seen before is refused. None: the played downstream does not know of it
     * `scratch`: directories in which nothing may be left once all is over
-    * `files`: directories in which to rename, link, remove and sync a file are effects: `explore` stops a job there
+    * `files`: directories below `{directory}` in which files are effects: they are compared with the fault-free run's,
+      and `explore` stops a job where it writes, renames, links, removes or syncs one
+    * `folders`: what is known of these files; a directory that is not among them is learnt from fault-free runs
     * `databases`: URLs as in `SqlTable`: every table in them is compared, without the columns that differ between
       fault-free runs
     * `previous`: the release before this one, for the scenarios in which the messages of one meet the code of the
@@ -445,6 +517,7 @@ class Contract(Value, frozen=True, kw_only=True):
     alerts: Alerts | None = None
     scratch: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    folders: tuple[Folder, ...] = ()
     databases: tuple[str, ...] = ()
     dead_letters: DeadLetterTable | None = None
     state: tuple[SqlTable, ...] = ()
@@ -458,6 +531,8 @@ class Contract(Value, frozen=True, kw_only=True):
             force_setattr(self, "name", self.app.partition(":")[0].partition(".")[0] or "subject")
         for url in self.databases:
             _check_database(url)
+        for path in self.files:
+            _check_below_directory(path)
         for what, names in (
             ("task", [task.name for task in self.tasks]),
             (
@@ -468,10 +543,19 @@ class Contract(Value, frozen=True, kw_only=True):
         ):
             if len(set(names)) < len(names):
                 raise ContractError(f"Contract: a {what} is named twice ({', '.join(sorted(names))})")
+        told = [task.name for task in self.tasks if task.previous_inputs]
+        if told and self.previous is None:
+            raise ContractError(f"Task({told[0]!r}): previous_inputs is told, and Contract.previous is not")
+        for where, text in self._templates().items():
+            fill(text, dict.fromkeys(PLACEHOLDERS, ""), where=where)
+
+    def _templates(self) -> dict[str, str]:
+        """Every text that a lane fills in, by the words for where it stands."""
         templates = {f"environment[{name!r}]": text for name, text in self.environment.items()}
         templates |= {f"table {table.table!r}": table.url for table in self.tables()}
         templates |= {f"scratch {path!r}": path for path in self.scratch}
         templates |= {f"files {path!r}": path for path in self.files}
+        templates |= {f"folder {folder.path!r}": folder.path for folder in self.folders}
         templates |= {f"database {url!r}": url for url in self.databases}
         if self.dead_letters is not None:
             templates["spool"] = self.dead_letters.spool
@@ -483,10 +567,7 @@ class Contract(Value, frozen=True, kw_only=True):
             templates |= {f"planted bug {bug.name!r}: {name}": text for name, text in bug.environment.items()}
         if self.previous is not None:
             templates |= {f"previous: {name}": text for name, text in self.previous.environment.items()}
-        elif told := [task.name for task in self.tasks if task.previous_inputs]:
-            raise ContractError(f"Task({told[0]!r}): previous_inputs is told, and Contract.previous is not")
-        for where, text in templates.items():
-            fill(text, dict.fromkeys(PLACEHOLDERS, ""), where=where)
+        return templates
 
     def tables(self) -> tuple[SqlTable, ...]:
         """Every table of the subject that is read after a run."""
@@ -495,7 +576,18 @@ class Contract(Value, frozen=True, kw_only=True):
     @property
     def is_told(self) -> bool:
         """Whether a run can be planned from it: nothing is left to be learnt."""
-        return bool(self.workers) and not self.databases and all(task.is_told for task in self.tasks)
+        is_stored = bool(self.databases or self.untold_files)
+        return bool(self.workers) and not is_stored and all(task.is_told for task in self.tasks)
+
+    @property
+    def untold_files(self) -> tuple[str, ...]:
+        """The directories of which it is still to be learnt what differs in them from run to run."""
+        told = {folder.path for folder in self.folders}
+        return tuple(path for path in self.files if path not in told)
+
+    def recoverers(self) -> tuple[Sidecar, ...]:
+        """The sidecars that are a part of how jobs are done."""
+        return tuple(sidecar for sidecar in self.sidecars if sidecar.recovers_within_seconds)
 
     def task(self, name: str) -> Task | None:
         return next((task for task in self.tasks if task.name == name), None)

@@ -1,7 +1,7 @@
 """From a contract in Python to pure data.
 
 The file is executed in a process of its own, since it is its team's code: whatever it prints, raises or waits for stays
-there. `python -m harness.contract_file PATH FD` writes one JSON object to the descriptor.
+there. `python -m harness.contract_file PATH FD SEED` writes one JSON object to the descriptor.
 """
 
 import json
@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
-from harness.contract import Contract, ContractError
+from harness.contract import Contract, ContractError, is_strategy
 
 NAME = "CONTRACT"
 COMPILE_SECONDS_MAX = 20.0
 
 
-def compile_contract(path: Path) -> Contract:
-    """The value of `CONTRACT` in a Python file.
+def compile_contract(path: Path, *, seed: int = 0) -> Contract:
+    """The value of `CONTRACT` in a Python file; inputs that it gives as a strategy are drawn with the seed.
 
     :raises ContractError: one line that names the file, the line where it is known, and what is wrong
     """
@@ -32,7 +32,7 @@ def compile_contract(path: Path) -> Contract:
     with os.fdopen(read_end, "rb") as pipe:
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "harness.contract_file", str(path.resolve()), str(write_end)],
+                [sys.executable, "-P", "-m", "harness.contract_file", str(path.resolve()), str(write_end), str(seed)],
                 pass_fds=(write_end,),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -69,7 +69,7 @@ def working_directory(path: Path) -> Path:
     return directory
 
 
-def _compile(path: Path) -> dict[str, Any]:
+def _compile(path: Path, seed: int) -> dict[str, Any]:
     sys.path.insert(0, str(working_directory(path)))
     try:
         namespace = runpy.run_path(str(path))
@@ -79,6 +79,13 @@ def _compile(path: Path) -> dict[str, Any]:
     if not isinstance(contract, Contract):
         found = "it is not defined" if contract is None else f"it is a {type(contract).__name__}"
         return {"error": f": {NAME} must be a harness.contract.Contract; {found}"}
+    if any(is_strategy(task.inputs) or task.drawn for task in contract.tasks):
+        from harness.drawing import with_inputs_drawn
+
+        try:
+            contract = with_inputs_drawn(contract, seed=seed)
+        except ContractError as error:
+            return {"error": f"{_line_of_task(path, contract, error)}: {error}"}
     try:
         return {"contract": json.loads(msgspec.json.encode(contract))}
     except (TypeError, ValueError) as error:
@@ -92,6 +99,14 @@ def _line(error: BaseException, path: Path) -> str:
     return f":{frames[-1].lineno}" if frames else ""
 
 
+def _line_of_task(path: Path, contract: Contract, error: ContractError) -> str:
+    from harness.contract_lines import lines_with
+
+    named = [task.name for task in contract.tasks if f"({task.name!r})" in str(error)]
+    lines = [line for name in named for line in lines_with(path, name)]
+    return f":{lines[0]}" if lines else ""
+
+
 def _words(error: BaseException) -> str:
     if isinstance(error, ContractError):
         return str(error)
@@ -99,9 +114,9 @@ def _words(error: BaseException) -> str:
 
 
 def main() -> None:
-    path, descriptor = Path(sys.argv[1]), int(sys.argv[2])
+    path, descriptor, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     os.set_inheritable(descriptor, False)
-    answer = json.dumps(_compile(path)).encode()
+    answer = json.dumps(_compile(path, seed)).encode()
     with os.fdopen(descriptor, "wb") as pipe:
         pipe.write(answer)
 

@@ -34,11 +34,12 @@ def located(path: Path, contract: Contract) -> Iterator[None]:
     except SubjectError as error:
         # The longest first: one name may begin with another.
         names = sorted((task.name for task in contract.tasks if task.name in str(error)), key=len, reverse=True)
-        lines = [line for name in names[:1] for line in _lines_with(path, name)]
+        lines = [line for name in names[:1] for line in lines_with(path, name)]
         raise SubjectError(f"{path}{f':{lines[0]}' if lines else ''}: {error}") from error
 
 
-def _lines_with(path: Path, text: str) -> list[int]:
+def lines_with(path: Path, text: str) -> list[int]:
+    """The lines in which a string stands that is this text."""
     return sorted(node.lineno for node in _nodes(path) if isinstance(node, ast.Constant) and node.value == text)
 
 

@@ -161,12 +161,35 @@ class StateRecorded(Stamped, frozen=True, tag=True, kw_only=True):
     rows: tuple[tuple[Any, ...], ...]
 
 
+class FileLeft(Struct, frozen=True, kw_only=True):
+    """A file as the harness read it after the run, by its path below its folder.
+
+    * `kind`: its name with a `*` for what differs from run to run
+    * `content`: a digest, without what differs; of a file of which all does, whether anything is in it
+    * `beginning`: of what is in it, for people and to tell a torn file from another one
+    * `task`: whose jobs write such files, where that is known
+    """
+
+    name: str
+    kind: str
+    task: str = ""
+    size: int
+    content: str
+    beginning: str
+
+
+class FilesRecorded(Stamped, frozen=True, tag=True, kw_only=True):
+    folder: str  # as the contract has it
+    files: tuple[FileLeft, ...]
+
+
 class BaselineRecorded(Stamped, frozen=True, tag=True, kw_only=True):
     """How the fault-free twin of this run ended. `effects` maps a job to its (label, fingerprint) pairs."""
 
     effects: dict[JobId, tuple[tuple[str, str], ...]]
     state: dict[str, tuple[tuple[Any, ...], ...]]
     drained: bool
+    files: dict[str, tuple[FileLeft, ...]] = {}
 
 
 class RunAborted(Stamped, frozen=True, tag=True, kw_only=True):
@@ -227,6 +250,15 @@ class AttemptEnded(Stamped, frozen=True, tag=True, kw_only=True):
     message: MessageId
     pid: int
     state: str
+
+
+class CountdownShortened(Stamped, frozen=True, tag=True, kw_only=True):
+    """A worker took a message whose time was yet to come, and was made to begin sooner; `seconds` were left."""
+
+    message: MessageId
+    retries: int
+    seconds: float
+    to_seconds: float
 
 
 class Published(Stamped, frozen=True, tag=True, kw_only=True):
@@ -327,6 +359,7 @@ Event: TypeAlias = (
     | DrainTimedOut
     | DeadLettered
     | StateRecorded
+    | FilesRecorded
     | BaselineRecorded
     | RunAborted
     | RunEnded
@@ -336,6 +369,7 @@ Event: TypeAlias = (
     | Requeued
     | AttemptStarted
     | AttemptEnded
+    | CountdownShortened
     | Published
     | CrashPointReached
     | EffectRequested

@@ -36,6 +36,7 @@ from harness.events import (
     EnqueueReturned,
     Event,
     FaultLanded,
+    FilesRecorded,
     JobId,
     MessageId,
     Published,
@@ -270,9 +271,14 @@ def steps_of(pointer: str) -> list[str]:
 
 def json_of(request: EffectRequested) -> Any:
     """A request's body, decoded; None where it is not JSON."""
+    return document_in(request.body)
+
+
+def document_in(data: str | bytes) -> Any:
+    """What is written in JSON; None where it is not JSON."""
     try:
-        return msgspec.json.decode(request.body)
-    except (msgspec.DecodeError, RecursionError):  # hostile nesting is no JSON that anyone could read
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # hostile nesting is no JSON that anyone reads
         return None
 
 
@@ -294,9 +300,14 @@ def content_of(rule: Effect | None, request: EffectRequested) -> str:
     value = json_of(request) if "" not in rule.volatile else None
     if not isinstance(value, dict | list):
         return ""
-    for pointer in rule.volatile:
-        _remove(value, steps_of(pointer))
-    return msgspec.json.encode(value, order="sorted").decode()
+    return without(value, rule.volatile)
+
+
+def without(document: Any, pointers: tuple[str, ...]) -> str:
+    """A document that is JSON as text, its keys in order, without what these pointers lead to; it is changed."""
+    for pointer in pointers:
+        _remove(document, steps_of(pointer))
+    return msgspec.json.encode(document, order="sorted").decode()
 
 
 def _remove(value: Any, parts: list[str]) -> None:
@@ -327,6 +338,7 @@ def baseline_of(twin: History) -> BaselineRecorded:
         },
         state={event.table: event.rows for event in twin.of(StateRecorded)},
         drained=twin.drained,
+        files={event.folder: event.files for event in twin.of(FilesRecorded)},
     )
 
 

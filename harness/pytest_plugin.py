@@ -110,12 +110,12 @@ def _runner(config: pytest.Config, path: Path) -> "ScenarioRunner":
     from harness.cli_input import completed
     from scenarios import CATALOGUE, FAULT_FREE
 
-    runners = config.stash[_RUNNERS]
+    runners, seed = config.stash[_RUNNERS], config.getoption("--jobproof-seed")
     if path not in runners:
         runners[path] = ScenarioRunner(
-            completed(path, config.getoption("--jobproof-python")),
+            completed(path, config.getoption("--jobproof-python"), seed=seed),
             path,
-            seed=config.getoption("--jobproof-seed"),
+            seed=seed,
             twin=FAULT_FREE,
             catalogue=CATALOGUE,
         )

@@ -268,6 +268,29 @@ class BrokerControl(Protocol):
         ...
 
 
+class Sidecars(Protocol):
+    """The subject's processes beside its workers, by the contract's names."""
+
+    def start(self) -> None:
+        """Those that do not run."""
+        ...
+
+    def kill(self, name: str) -> str:
+        """SIGKILL it with its process group, and wait until it is gone; who was hit, in words.
+
+        :raises SubjectError: it had ended by itself
+        """
+        ...
+
+    def double(self, name: str) -> str:
+        """Start a second one; who that is, in words."""
+        ...
+
+    def end_double(self, name: str) -> bool:
+        """End the second one; whether it had run until now."""
+        ...
+
+
 class Stores(Protocol):
     """What the subject keeps of its own, as something that can be away."""
 
@@ -397,6 +420,9 @@ class System(Protocol):
 
     @property
     def broker(self) -> BrokerControl: ...
+
+    @property
+    def sidecars(self) -> Sidecars: ...
 
     @property
     def stores(self) -> Stores: ...

@@ -27,6 +27,7 @@ from scenarios.job_that_always_fails import JOB_THAT_ALWAYS_FAILS
 from scenarios.job_that_can_never_be_done import JOB_THAT_CAN_NEVER_BE_DONE
 from scenarios.job_that_kills_its_worker import JOB_THAT_KILLS_ITS_CHILD, JOB_THAT_KILLS_ITS_WORKER
 from scenarios.job_with_wrong_arguments import JOB_WITH_WRONG_ARGUMENTS
+from scenarios.killed_and_submitted_again import KILLED_AND_SUBMITTED_AGAIN
 from scenarios.killed_before_a_later_effect import KILLED_BEFORE_A_LATER_EFFECT
 from scenarios.killed_between_effect_and_record import KILLED_BETWEEN_EFFECT_AND_RECORD
 from scenarios.memory_exhausted import MEMORY_EXHAUSTED
@@ -34,6 +35,7 @@ from scenarios.names_hidden import NAMES_HIDDEN
 from scenarios.poisoned_messages import POISONED_MESSAGES
 from scenarios.processes_exhausted import PROCESSES_EXHAUSTED
 from scenarios.queue_that_nobody_drains import QUEUE_THAT_NOBODY_DRAINS
+from scenarios.recoverer import RECOVERER_DOUBLED, RECOVERER_KILLED
 from scenarios.reply_lost import REPLY_LOST
 from scenarios.submitted_twice_at_once import SUBMITTED_TWICE_AT_ONCE
 from scenarios.two_releases import NEW_MESSAGES_TO_OLD_CODE, OLD_MESSAGES_TO_NEW_CODE
@@ -61,6 +63,9 @@ CATALOGUE: tuple[Scenario, ...] = (
     DELIVERED_TWICE_AT_ONCE,
     DELIVERED_TWICE_OVERTAKEN,
     SUBMITTED_TWICE_AT_ONCE,
+    KILLED_AND_SUBMITTED_AGAIN,
+    RECOVERER_KILLED,
+    RECOVERER_DOUBLED,
     JOB_THAT_ALWAYS_FAILS,
     JOB_WITH_WRONG_ARGUMENTS,
     JOB_THAT_CAN_NEVER_BE_DONE,

@@ -1,8 +1,10 @@
-"""Changes of names in the folders that a contract asks for: each is one effect, with a before and an after.
+"""What changes in the folders that a contract asks for: each change is one effect, with a before and an after.
 
 A file that is published is written under another name, synced and renamed: what a crash leaves behind is decided by
-which of these had been done. Seen are rename, link, unlink and fsync, with their variants; a name in a watched folder
-decides, of two the new one. What is written into a file is no boundary, nor is its creation.
+which of these had been done. Seen are write, rename, link, unlink and fsync, with their variants; a name in a watched
+folder decides, of two the new one. The creation of a file is no boundary. Of a file's writes only the first two are:
+before the first it is there and empty, before the second it is torn, and dead at a later one it is torn as well. Not
+seen: what reaches a file by sendfile, copy_file_range or a memory map.
 
 A change that has a before is made by the process itself. For its after it is made here in the process's place, so that
 it is done and the process does not know it.
@@ -10,40 +12,47 @@ it is done and the process does not know it.
 
 import ctypes
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.boundaries.notifications import Call
-from harness.boundaries.processes import Memory, descriptor_link
+from harness.boundaries.processes import Memory, descriptor_link, duplicate
 from harness.boundaries.stable import stable
 from harness.boundaries.user_notify import (
     FDATASYNC,
     FSYNC,
     LINK,
     LINKAT,
+    PWRITE,
     RENAME,
     RENAMEAT,
     RENAMEAT2,
     UNLINK,
     UNLINKAT,
+    WRITE,
+    WRITEV,
 )
 
 _HERE = 0xFFFFFF9C  # AT_FDCWD as the kernel takes it, in 32 bits
 _FOLLOW = 0x400  # AT_SYMLINK_FOLLOW
 _A_FOLDER = 0x200  # AT_REMOVEDIR
 _ANYWHERE = -100
+WRITES_SHOWN = 2
+_TEMPORARY = re.compile(r"(?<=/tmp)[a-z0-9_]{8}(?=$|[./])")  # as Python's tempfile calls them
 
 
 class Change(NamedTuple):
-    """What a call is about to do; `make` does it in its place.
+    """What a call is about to do; `make` does it in its place, and tells what the call is to return.
 
     :raises OSError: from `make`, as the call itself would have told it
     """
 
     folder: str
     name: str
-    make: Callable[[], None]
+    make: Callable[[], int]
 
 
 class _Paths(NamedTuple):
@@ -71,6 +80,32 @@ class Folders:
         """`folders`: the path of each by its name; what is below it is watched, too."""
         self._folders = {name: os.path.normpath(path) for name, path in folders.items()}
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._writes: Counter[str] = Counter()
+
+    def reset(self) -> None:
+        """Count the writes of each file from 1 again."""
+        self._writes.clear()
+
+    def write(self, memory: Memory, call: Call, path: str) -> Change | None:
+        """One of the first writes into a file in a watched folder; None if this is none.
+
+        :raises CannotReadError: what is to be written cannot be read
+        """
+        if call.number not in {WRITE, WRITEV, PWRITE} or (found := self._name("WRITE", path)) is None:
+            return None
+        self._writes[path] += 1
+        if self._writes[path] > WRITES_SHOWN:
+            return None
+        return Change(*found, lambda: self._written(memory, call))
+
+    @staticmethod
+    def _written(memory: Memory, call: Call) -> int:
+        """All of it, at the place where its writer stands."""
+        with duplicate(call.pid, call.arguments[0] & 0xFFFFFFFF) as file:
+            if call.number == PWRITE:
+                _, address, size, offset, *_ = call.arguments
+                return os.pwrite(file, memory.read(call.pid, address, size), offset)
+            return os.write(file, memory.payload(call))
 
     def change(self, memory: Memory, call: Call) -> Change | None:
         """What this call changes in a watched folder; None if nothing.
@@ -93,15 +128,15 @@ class Folders:
         path = descriptor_link(call.pid, call.arguments[0] & 0xFFFFFFFF)
         found = self._name("FSYNC", path)
         # A process that dies loses nothing that it has written, synced or not.
-        return None if found is None else Change(*found, lambda: None)
+        return None if found is None else Change(*found, lambda: 0)
 
     def _name(self, verb: str, path: str) -> tuple[str, str] | None:
         for name, folder in self._folders.items():
             if path == folder or path.startswith(f"{folder}/"):
-                return name, stable(f"{verb} {name}{path[len(folder) :]}")
+                return name, stable(f"{verb} {name}{_TEMPORARY.sub('*', path[len(folder) :])}")
         return None
 
-    def _make(self, call: Call, old: str, new: str) -> None:
+    def _make(self, call: Call, old: str, new: str) -> int:
         arguments = call.arguments
         match _CALLS[call.number].verb:
             case "RENAME":
@@ -113,6 +148,7 @@ class Folders:
                 Path(new).rmdir()
             case _:
                 Path(new).unlink()
+        return 0
 
     @staticmethod
     def _follows(call: Call) -> bool:

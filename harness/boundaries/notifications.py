@@ -66,10 +66,6 @@ class Listener:
         """The call returns `count` without having been made."""
         self._answer(_RESPONSE.pack(call.id, count, 0, 0))
 
-    def say_made(self, call: Call) -> None:
-        """The call returns as one that has succeeded, without having been made."""
-        self.say_sent(call, 0)
-
     def _answer(self, response: bytes) -> None:
         with suppress(FileNotFoundError):
             fcntl.ioctl(self.descriptor, _ANSWER, response)

@@ -10,7 +10,8 @@ import select
 import signal
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.boundaries.notifications import Call
@@ -177,6 +178,19 @@ def duplicate_socket(pid: int, descriptor: int) -> socket.socket:
     except OSError:
         os.close(taken)
         raise
+
+
+@contextmanager
+def duplicate(pid: int, descriptor: int) -> Iterator[int]:
+    """A descriptor of another process, which shares its place in the file.
+
+    :raises OSError: it is gone, or may not be taken
+    """
+    taken = _taken(process_of(pid), descriptor)
+    try:
+        yield taken
+    finally:
+        os.close(taken)
 
 
 def take_listener(pid: int) -> int:

@@ -40,7 +40,7 @@ from harness.boundaries import lines, processes, servers, sockets
 from harness.boundaries.armed import Armed
 from harness.boundaries.clear_text import Pages
 from harness.boundaries.databases import FRAME_HEADER_BYTES, Cut, Databases, Moment, Unlock, Write
-from harness.boundaries.folders import Folders
+from harness.boundaries.folders import Change, Folders
 from harness.boundaries.messages import Seen, Stream
 from harness.boundaries.notifications import Call, Listener
 from harness.boundaries.record import Boundary, Ended, Log, Part, Struck, Unseen
@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     own: tuple[str, ...] = ()  # directories of the harness's own: what is written or said there changes nothing
 
 
-Effect: TypeAlias = bytes | Callable[[], None] | None
+Effect: TypeAlias = bytes | Callable[[], int] | None
 """What is done in the place of a process that is struck after it: sent, made, or nothing, where it has been already."""
 
 
@@ -153,6 +153,7 @@ class Supervisor:
                 self._armed.disarm(request["rule"])
             case "reset":
                 self._armed.reset()
+                self._folders.reset()
             case "main":
                 self._add_main(int(request["pid"]))
             case "struck":
@@ -261,8 +262,11 @@ class Supervisor:
         return self._decide(listener, call, begun, finished, payload)
 
     def _look_at_file(self, listener: Listener, call: Call, path: str) -> bool:
-        """As `_look`, for a call that concerns a file's content: only commits of watched databases are boundaries."""
+        """As `_look`, for a call that concerns a file's content: a commit of a database, a write in a folder."""
         file = self._databases.file(path)
+        change = self._folders.write(self._memory, call, path) if file is None else None
+        if change is not None and listener.is_valid(call):
+            return self._decide_on_change(listener, call, change)
         if file is None and call.number != FCNTL and self._is_file(path):
             self._unnamed[call.pid] += 1
         act = None if file is None else self._act_on_file(call)
@@ -288,6 +292,9 @@ class Supervisor:
             return True
         if not listener.is_valid(call):
             return False
+        return self._decide_on_change(listener, call, change)
+
+    def _decide_on_change(self, listener: Listener, call: Call, change: Change) -> bool:
         folder = self._files.setdefault(change.folder, Connection(change.folder, self.settings.folders[change.folder]))
         return self._decide(listener, call, self._number(folder, call, change.name, Part.WHOLE), None, change.make)
 
@@ -428,21 +435,20 @@ class Supervisor:
 
     def _strike(self, listener: Listener, call: Call, rule: Rule, boundary: Boundary, effect: Effect) -> None:
         struck = Struck(seq=boundary.seq, at=0.0, rule=rule.rule, side=rule.side)
-        is_made = False
+        made: int | None = None
         try:
             if rule.side is Side.BEFORE or effect is None:
                 pass
             elif isinstance(effect, bytes):
                 struck = self._send(listener, call, effect, struck)
             else:
-                effect()
-                is_made = True
+                made = effect()
             struck = self._act(listener, call, rule, boundary, struck)
         except OSError as error:
             struck = msgspec.structs.replace(struck, error=str(error))
         if listener.is_valid(call):  # whoever outlived this goes on as if nothing had been done
-            if is_made:
-                listener.say_made(call)
+            if made is not None:
+                listener.say_sent(call, made)
             elif not struck.sent:
                 listener.let_pass(call)
             elif call.number == SENDMMSG:  # its counts would have to be written into the process

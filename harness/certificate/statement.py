@@ -11,6 +11,7 @@ from harness.certify.result import Certification, Finding
 from harness.explore.result import Exploration
 from harness.failure_modes import FAILURE_MODES
 from harness.result import Outcome, Result
+from harness.sampling import Sample
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
@@ -47,6 +48,7 @@ class Certified(Struct, frozen=True, kw_only=True):
 
     * `contained`: whether the subject could reach nothing but what the harness played
     * `not_covered`: failure modes by id, in words; `left_out` what was asked for and could not be done
+    * `drawn`: by task, the inputs that came of a strategy, with the seed; `sampled`: what follows from them
     * `public_key`: of the key that signed. Who holds it is not told by it.
     """
 
@@ -72,6 +74,8 @@ class Certified(Struct, frozen=True, kw_only=True):
     controls: tuple[Control, ...]
     contained: bool
     public_key: str
+    drawn: dict[str, tuple[dict[str, Any], ...]] = {}
+    sampled: tuple[Sample, ...] = ()
 
 
 class Named(Struct, frozen=True, kw_only=True):
@@ -174,6 +178,8 @@ def statement(
         controls=tuple(controls),
         contained=found.contained,
         public_key=public_key,
+        drawn={task.name: task.drawn for task in found.tasks if task.drawn},
+        sampled=found.sampled,
     )
     subject = Named(name=found.subject, digest={"sha256": digests[SOURCE]})
     commit = (Named(name="commit", digest={"gitCommit": digests[COMMIT]}),) if COMMIT in digests else ()

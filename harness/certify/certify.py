@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -25,8 +26,10 @@ from harness.certify.coverage import coverage_of
 from harness.certify.findings import CRASH_POINTS, SCENARIOS, Where, findings_of, unexplored, where_of
 from harness.certify.profiles import CELERY, Profile
 from harness.certify.result import SCHEMA_VERSION, Certification, Finding, TaskResult
+from harness.certify.sampled import samples_of
 from harness.codec import pretty
-from harness.contract import Contract
+from harness.contract import Contract, Task
+from harness.countdowns import COUNTDOWNS
 from harness.coverage import covered
 from harness.events import AttemptStarted
 from harness.explore.exploration import Choice, Explorer
@@ -205,7 +208,7 @@ class Certifier:
             folder = f"{CRASH_POINTS}/{name if name not in names else f'{name}-{number}'}"
             names.add(name)
             try:
-                plan = plan_of(contract, task.name, bug="")
+                plan = plan_of(contract, task.name, bug="", seed=self.asked.seed)
             except LookupError as error:
                 self.left_out.append(NotCovered(name=f"crash points of {task.name}", because=str(error.args[0])))
                 continue
@@ -281,10 +284,8 @@ class Certifier:
             seed=self.asked.seed,
             began=began.isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
-            versions={"jobproof": __version__, **result.versions},
-            tasks=tuple(
-                _task_result(task.name, task.learnt, where, findings, by_task.get(task.name)) for task in contract.tasks
-            ),
+            versions={"jobproof": __version__, **_versions_for(contract), **result.versions},
+            tasks=tuple(_task_result(task, where, findings, by_task.get(task.name)) for task in contract.tasks),
             scenarios={scenario.name: scenario.outcome for scenario in result.scenarios},
             findings=findings,
             accepted=tuple(
@@ -292,11 +293,12 @@ class Certifier:
                 for each in (self.audit.findings if self.audit is not None else ())
                 if each.accepted
             ),
-            left_out=tuple(self.left_out),
+            left_out=(*self.left_out, *_not_waited_for(plans, result, explorations)),
             contained=self.runtime.contained,
             image=self.runtime.image,
             coverage=coverage_of(result.scenarios, explorations.values(), self.audit, self.asked.rules),
             replay=self._command(),
+            sampled=samples_of(contract, plans, result),
         )
 
     def _command(self) -> str:
@@ -313,18 +315,32 @@ def _given(guarantees: tuple[str, ...], twin: Scenario, contract: Contract) -> t
     return tuple(name for name in guarantees if name in there or name not in bounds)
 
 
-def _task_result(
-    name: str, learnt: tuple[str, ...], where: Where, findings: tuple[Finding, ...], found: Exploration | None
-) -> TaskResult:
-    own: list[Outcome] = [finding.status for finding in findings if finding.task == name]
+def _not_waited_for(plans: Plans, result: Result, explorations: dict[str, Exploration]) -> Iterator[NotCovered]:
+    """The countdowns that were shortened, in scenarios and in crash points."""
+    yield from (each for each in result.not_covered if each not in plans.not_covered)
+    for found in explorations.values():
+        for each in found.not_covered:
+            if each.name == COUNTDOWNS:
+                yield NotCovered(name=f"{COUNTDOWNS} in crash points of {found.task}", because=each.because)
+
+
+def _versions_for(contract: Contract) -> dict[str, str]:
+    """What the same seed depends on, where inputs were drawn."""
+    drawn = any(task.drawn for task in contract.tasks)
+    return {"hypothesis": metadata.version("hypothesis")} if drawn else {}
+
+
+def _task_result(task: Task, where: Where, findings: tuple[Finding, ...], found: Exploration | None) -> TaskResult:
+    own: list[Outcome] = [finding.status for finding in findings if finding.task == task.name]
     if found is not None:
         own.append(found.outcome)
     return TaskResult(
-        name=name,
-        where=where.tasks.get(name, ""),
+        name=task.name,
+        where=where.tasks.get(task.name, ""),
         outcome=worst_outcome(own),
         explored=found is not None,
         survived=found.survived if found is not None else 0,
         tried=len(found.counted) if found is not None else 0,
-        learnt=learnt,
+        learnt=task.learnt,
+        drawn=task.inputs if task.drawn else (),
     )

@@ -100,11 +100,16 @@ def _of_scenarios(plans: Plans, result: Result, where: Where) -> Iterator[Findin
     for scenario in result.scenarios:
         for guarantee in _telling(scenario.guarantees):
             window = _scenario_window(scenario, guarantee)
-            # A sentence about rows names no job; the steps name those that were hurt.
+            # A sentence about files names tasks, one about rows nobody; the steps name those that were hurt.
             named = [task_of[job] for job in _JOB.findall(guarantee.because) if job in task_of]
+            named += [task for task in dict.fromkeys(task_of.values()) if _names(guarantee.because, task)]
             hurt = [task_of[job] for job in _JOB.findall(window.told) if job in task_of]
             for task in dict.fromkeys(named or hurt or [""]):
                 yield _finding(guarantee, task, where, (window,), scenario.covers)
+
+
+def _names(sentence: str, task: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(task)}(?![\w.])", sentence) is not None
 
 
 def _scenario_window(scenario: ScenarioResult, guarantee: GuaranteeResult) -> Window:

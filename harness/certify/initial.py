@@ -44,6 +44,7 @@ def contract_text(app: str, facts: Facts, code: Code, *, python: str) -> str:
         '    # prepare="module:function",  # called with the inputs, where jobs need rows or files to begin with',
         '    # databases=("sqlite:///{directory}/app.db",),  # whose tables are compared, where jobs write to some',
         '    # honours_key=Header("Idempotency-Key"),  # where a receiver applies what carries the same key only once',
+        '    # files=("{directory}/exports",),  # whose files are compared, where jobs write some',
         "    environment={  # how the subject is pointed at the played downstream, which sees what its jobs do",
         *environment.splitlines(),
         "    },",

@@ -1,11 +1,12 @@
 """What a certification found, as the value behind every report: `certify.json`."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from harness.plan import NotCovered
 from harness.result import Outcome
+from harness.sampling import Sample
 
 SCHEMA_VERSION = 1
 CERTIFY_JSON = "certify.json"
@@ -55,7 +56,10 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class TaskResult(Struct, frozen=True, kw_only=True):
-    """One task of the contract. `survived` of `tried` crash points; none were tried where `explored` is false."""
+    """One task of the contract. `survived` of `tried` crash points; none were tried where `explored` is false.
+
+    `drawn`: the inputs that came of a strategy.
+    """
 
     name: str
     where: str
@@ -64,6 +68,7 @@ class TaskResult(Struct, frozen=True, kw_only=True):
     survived: int
     tried: int
     learnt: tuple[str, ...]
+    drawn: tuple[dict[str, Any], ...] = ()
 
 
 class Coverage(Struct, frozen=True, kw_only=True):
@@ -75,7 +80,10 @@ class Coverage(Struct, frozen=True, kw_only=True):
 
 
 class Certification(Struct, frozen=True, kw_only=True):
-    """`left_out`: tasks, scenarios and guarantees of which nothing is known, and why. `scenarios`: how each ended."""
+    """`left_out`: tasks, scenarios and guarantees of which nothing is known, and why. `scenarios`: how each ended.
+
+    `sampled`: what was drawn, and what follows from it for all that was not.
+    """
 
     schema_version: int
     outcome: Outcome
@@ -95,3 +103,4 @@ class Certification(Struct, frozen=True, kw_only=True):
     replay: str
     contained: bool = False  # whether the subject could reach nothing but what the harness played
     image: str = ""  # the digest of the image that it ran from; empty: from none
+    sampled: tuple[Sample, ...] = ()

@@ -1,12 +1,12 @@
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, named, plural
 from harness.contract import UNTOLD, Task
-from harness.events import AttemptStarted, Event, MessageDoubled
+from harness.events import AttemptStarted, CountdownShortened, Event, MessageDoubled, MessageId
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -15,7 +15,8 @@ class AttemptsBounded(Struct, frozen=True):
     """The body of a job starts at most `attempts_max` times, and once more for each copy that the harness added.
 
     Submitting the same work again makes no new job, and so no new budget. A retry begins no sooner after the attempt
-    before it has begun than `backoffs_seconds_min` says: a machine that is busy makes waits longer, never shorter.
+    before it has begun than `backoffs_seconds_min` says: a machine that is busy makes waits longer, never shorter. A
+    wait that the harness has shortened is not compared.
     """
 
     guarantee: str = "attempts-bounded"
@@ -27,6 +28,7 @@ class AttemptsBounded(Struct, frozen=True):
         unbounded: list[str] = []
         most = 0
         copies = Counter(event.job for event in history.of(MessageDoubled))
+        shortened = {(event.message, event.retries) for event in history.of(CountdownShortened)}
         for job, starts in history.attempts.items():
             task = history.task(job)
             most = max(most, len(starts))
@@ -37,7 +39,7 @@ class AttemptsBounded(Struct, frozen=True):
             elif len(starts) > allowed:
                 over.append(f"the body of {job} started {len(starts)} times; {allowed} are allowed")
                 witnesses += starts
-            for early, sooner in _too_soon(starts, task):
+            for early, sooner in _too_soon(starts, task, shortened):
                 over.append(f"{job}: {sooner}")
                 witnesses += early
         if over:
@@ -52,7 +54,9 @@ class AttemptsBounded(Struct, frozen=True):
         return held(f"at most {plural(most, 'attempt')} of one job{rest}")
 
 
-def _too_soon(starts: Sequence[AttemptStarted], task: Task | None) -> Iterator[tuple[tuple[Event, ...], str]]:
+def _too_soon(
+    starts: Sequence[AttemptStarted], task: Task | None, shortened: Collection[tuple[MessageId, int]]
+) -> Iterator[tuple[tuple[Event, ...], str]]:
     """Each retry that began too soon after the attempt before it had begun, with the two events that prove it.
 
     From start to start: when exactly an attempt asked for the next is not seen from outside, but not before it began.
@@ -62,7 +66,7 @@ def _too_soon(starts: Sequence[AttemptStarted], task: Task | None) -> Iterator[t
     if task is None or [start.retries for start in starts] != list(range(len(starts))):
         return
     for (before, start), least in zip(pairwise(starts), task.backoffs_seconds_min, strict=False):
-        if (waited := start.at - before.at) < least:
+        if (waited := start.at - before.at) < least and (start.message, start.retries) not in shortened:
             yield (
                 (before, start),
                 f"retry {start.retries} began {waited:.3f} s after the attempt before it; {least:g} s are the least",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from harness.contract import AtMostOnce
-from harness.events import DrainTimedOut, Event, FaultLanded, JobId
+from harness.events import DrainTimedOut, EnqueueReturned, Event, FaultLanded, JobId
 from harness.history import History
 from harness.verdict import Status, unknown
 
@@ -37,10 +37,14 @@ def cannot_judge(history: History) -> Finding | None:
 
 
 def may_be_missing(history: History, job: JobId) -> bool:
-    """At most once permits a loss: after a fault, and of a job that was not to end as a dead letter."""
+    """At most once permits a loss: after a fault, and of a job that was not to end as a dead letter.
+
+    Not of one that was accepted a second time: who asks again because nothing came of it must not be turned away.
+    """
     task = history.task(job)
     permits = task is not None and isinstance(task.promise, AtMostOnce)
-    return permits and bool(history.of(FaultLanded)) and job not in history.expected_dead()
+    accepted = [event for event in history.of(EnqueueReturned) if event.job == job and event.outcome == "ok"]
+    return permits and len(accepted) == 1 and bool(history.of(FaultLanded)) and job not in history.expected_dead()
 
 
 def plural(count: int, noun: str) -> str:

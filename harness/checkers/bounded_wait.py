@@ -1,7 +1,7 @@
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, named, plural
-from harness.events import DeadLettered, EffectApplied, Event, FaultEnded, JobId, QueueDrained
+from harness.events import CountdownShortened, DeadLettered, EffectApplied, Event, FaultEnded, JobId, QueueDrained
 from harness.history import History
 from harness.verdict import held, unknown, violated
 
@@ -10,9 +10,10 @@ class BoundedWait(Struct, frozen=True):
     """From enqueued, or the last fault healed, to the job's first effect or its dead letter: the contract's bound.
 
     A job that was enqueued with a bound of its own has the tighter of the two. A fault that lasted until all was over
-    excuses nothing: jobs have to get through it. Measured on the harness's and the ledger's clock. When a dead letter
-    was written is not known, only that it was by the time the queues were drained: within the bound it is held, beyond
-    it unknown. A job that never ended is nothing-lost's to judge.
+    excuses nothing: jobs have to get through it. What the harness has cut off a countdown is added again. Measured on
+    the harness's and the ledger's clock. When a dead letter was written is not known, only that it was by the time the
+    queues were drained: within the bound it is held, beyond it unknown. A job that never ended is nothing-lost's to
+    judge.
     """
 
     guarantee: str = "bounded-wait"
@@ -39,6 +40,7 @@ class BoundedWait(Struct, frozen=True):
                 continue
             ended_at = end.at if isinstance(end, EffectApplied) else drained
             waited = max(0.0, ended_at - max(accepted.at, healed))
+            waited += _cut(history, job, ended_at)
             longest = max(longest, waited)
             allowed = task.wait_seconds_max if own is None else min(own, task.wait_seconds_max)
             if waited > allowed:
@@ -64,3 +66,13 @@ class BoundedWait(Struct, frozen=True):
         if history.effects[job]:
             return history.effects[job][0]
         return next(iter(history.letters[job]), None)
+
+
+def _cut(history: History, job: JobId, until: float) -> float:
+    """How much sooner the job ended than it would have by itself, in seconds; a redelivery waits for the same time."""
+    found: dict[object, float] = {}
+    for event in history.of(CountdownShortened):
+        if event.at <= until and history.job_of(event.message) == job:
+            wait = (event.message, event.retries)
+            found[wait] = max(found.get(wait, 0.0), event.seconds - event.to_seconds)
+    return sum(found.values())

@@ -51,13 +51,19 @@ class NothingLost(Struct, frozen=True):
 
 def _nothing_missing(history: History) -> Finding:
     unseen = [job for job in history.accepted if _is_unseen(history, job)]
-    if unseen and not history.contract.state:
+    kept = [name for name, is_there in _kept(history).items() if is_there]
+    if unseen and not kept:
         return unknown(
             f"{named(unseen)}: no effect of it can be seen from outside, so a loss could not be seen either; name the "
-            f"databases that it writes to, or point it at the played downstream"
+            f"databases or the files that it writes, or point it at the played downstream"
         )
-    rest = f"; {named(unseen)} have none that the ledger sees, and are judged by rows alone" if unseen else ""
+    what = " and ".join(kept)
+    rest = f"; {named(unseen)} have none that the ledger sees, and are judged by {what} alone" if unseen else ""
     return held(f"{plural(len(history.accepted), 'accepted job')}, each with its effects or a dead letter{rest}")
+
+
+def _kept(history: History) -> dict[str, bool]:
+    return {"rows": bool(history.contract.state), "files": bool(history.contract.folders)}
 
 
 def _is_unseen(history: History, job: JobId) -> bool:

@@ -4,18 +4,20 @@ from math import inf
 from msgspec import Struct
 
 from harness.checkers.base import Finding, cannot_judge, may_be_missing, named, plural
-from harness.events import BaselineRecorded, DrainTimedOut, Event, JobId, StateRecorded
+from harness.events import BaselineRecorded, DrainTimedOut, Event, FilesRecorded, JobId, StateRecorded
 from harness.history import History
+from harness.left_files import compare_files
 from harness.verdict import held, unknown, violated
 
 
 class SameOutcome(Struct, frozen=True):
     """What the faulted run left behind equals what its fault-free twin left behind.
 
-    Compared are the content of each job's effects (as a set: how often is the business of effects-once) and the rows
-    of the tables that the contract names. Jobs that were to end as dead letters are expected to have had no effect;
-    where being done and being given up were both open, no effect but the twin's. Once the harness has given up waiting
-    it heals what was to last until the end, and what the job then does is the outcome of no fault: it is not compared.
+    Compared are the content of each job's effects (as a set: how often is the business of effects-once), the rows of
+    the tables, and the files of the folders that the contract names. Jobs that were to end as dead letters are expected
+    to have had no effect; where being done and being given up were both open, no effect but the twin's. Once the
+    harness has given up waiting it heals what was to last until the end, and what the job then does is the outcome of
+    no fault: it is not compared.
     """
 
     guarantee: str = "same-outcome"
@@ -46,21 +48,28 @@ class SameOutcome(Struct, frozen=True):
             differences.append(_difference(job, found, usual))
             witnesses += effects
         tables, unread = self._compare_tables(history, baseline, differences, witnesses) if not unjudged else (0, [])
+        folders = _Folders() if unjudged else _compare_folders(history, baseline)
+        differences += folders.differences
+        witnesses += folders.witnesses
         if differences:
             return violated(named(differences), *witnesses)
         if unjudged:
             return unjudged
+        unread = [f"table {name}" for name in unread] + [f"folder {name}" for name in folders.unread]
         if unread:
-            return unknown(f"table {named(unread)} of the contract was not read in this run and in its twin")
-        return held(f"effects of {plural(len(history.accepted), 'job')} and {plural(tables, 'table')} equal the twin's")
+            return unknown(f"{named(unread)} of the contract was not read in this run and in its twin")
+        compared = [f"effects of {plural(len(history.accepted), 'job')}", plural(tables, "table")]
+        compared += [plural(folders.files, "file")] if history.contract.folders else []
+        litter = f"; left unfinished, and not compared: {named(folders.litter)}" if folders.litter else ""
+        return held(f"{', '.join(compared[:-1])} and {compared[-1]} equal the twin's{litter}")
 
     @staticmethod
     def _compare_tables(
         history: History, baseline: BaselineRecorded, differences: list[str], witnesses: list[Event]
     ) -> tuple[int, list[str]]:
         """How many tables were compared, and those of the contract that could not be."""
-        if history.expected_dead() or history.expected_either():
-            return 0, []  # a job that is given up leaves other rows behind than the twin's; effects were compared
+        if _leaves_others_behind(history):
+            return 0, []
         recorded = {event.table: event for event in history.of(StateRecorded)}
         unread = []
         for table in history.contract.state:
@@ -71,6 +80,38 @@ class SameOutcome(Struct, frozen=True):
                 differences.append(_rows_difference(state, baseline.state[table.table]))
                 witnesses.append(state)
         return len(history.contract.state) - len(unread), unread
+
+
+class _Folders(Struct):
+    files: int = 0
+    differences: list[str] = []
+    witnesses: list[Event] = []
+    unread: list[str] = []
+    litter: list[str] = []
+
+
+def _compare_folders(history: History, baseline: BaselineRecorded) -> _Folders:
+    result = _Folders()
+    if _leaves_others_behind(history):
+        return result
+    recorded = {event.folder: event for event in history.of(FilesRecorded)}
+    for folder in history.contract.folders:
+        found, usual = recorded.get(folder.path), baseline.files.get(folder.path)
+        if found is None or usual is None:
+            result.unread.append(folder.path)
+            continue
+        compared = compare_files(folder.path, found.files, usual)
+        result.files += len(usual)
+        result.litter += compared.litter
+        if compared.differences:
+            result.differences += compared.differences
+            result.witnesses.append(found)
+    return result
+
+
+def _leaves_others_behind(history: History) -> bool:
+    """A job that is given up leaves other rows and files behind than the twin's; its effects are compared."""
+    return bool(history.expected_dead() or history.expected_either())
 
 
 def _difference(job: JobId, found: set[tuple[str, str]], usual: set[tuple[str, str]]) -> str:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from harness.checkers.base import plural
 from harness.plan import Plan
 from harness.result import GuaranteeResult, Outcome, Result, ScenarioResult
+from harness.sampling import sample
 
 EXERCISED = "exercised"
 
@@ -88,6 +89,10 @@ def told(result: CombineResult) -> Iterator[str]:
     drawn = len(result.schedules)
     fewer = f" (of {result.asked} asked for; there are no more)" if drawn < result.asked else ""
     yield f"{result.exercised} of {drawn} schedules were exercised{fewer}, {len(result.violated)} violated a guarantee"
+    if drawn == result.asked:  # fewer are all that there are: they were enumerated
+        failed = sum(_status(each, EXERCISED) == "held" and each.outcome != "held" for each in result.schedules)
+        of = "of the schedules of one to four faults that could be drawn"
+        yield sample("schedules that were drawn and exercised", draws=result.exercised, failed=failed, of=of).told
     for smallest in result.smallest:
         yield from _told(smallest)
 

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from harness.boundaries.rules import Side
 from harness.campaign import python_words
 from harness.checkers import judge
+from harness.countdowns import not_waited_for
 from harness.coverage import covered
-from harness.events import BaselineRecorded, RunBegan, SubjectDescribed
+from harness.events import BaselineRecorded, CountdownShortened, RunBegan, SubjectDescribed
 from harness.explore.interception import Watched, Way
 from harness.explore.notebook import write_out
 from harness.explore.points import CrashPoint, Key, Kind, Recorded, crash_points, diverged, recorded
@@ -116,6 +117,7 @@ class Explorer:
         self.harness_failures: list[str] = []
         self._lock = threading.Lock()
         self._trials = 0
+        self._shortened: list[CountdownShortened] = []
         self._exploring = 0.0
         self._first_failure: float | None = None
         self._deadline = float("inf")
@@ -173,7 +175,7 @@ class Explorer:
             interception=name,
             cannot_see=cannot_see,
             notes=self._notes(exploring, runs),
-            not_covered=self.not_covered,
+            not_covered=(*self.not_covered, *not_waited_for(self._shortened)),
             strict=self.choice.strict,
             clean=clean,
             points=points,
@@ -451,6 +453,8 @@ class Explorer:
             self._trials += 1
         within = max(1.0, min(self._bound, self._deadline - time.monotonic()))
         performed = stage.play(point, scenario=scenario, within=within, fresh=fresh, baseline=baseline, lines=lines)
+        with self._lock:
+            self._shortened += performed.history.of(CountdownShortened)
         return _Trial(performed, judge(performed.history))
 
     def _is_over(self) -> bool:
@@ -472,6 +476,8 @@ class Explorer:
         words += choice.runtime.words
         if choice.interception is not None:
             words += ["--interception", choice.interception.value]
+        if any(task.drawn for task in self.plan.contract.tasks):
+            words += ["--seed", str(self.plan.seed)]
         for name in (only,) if only else choice.only:
             words += ["--only", name]
         if not only and not choice.only:

@@ -135,7 +135,7 @@ class Watched(ByRules):
     name = "seccomp user notification"
     cannot_see: tuple[str, ...] = (
         "io_uring, sendfile and splice; clear text under TLS, but for Python's ssl; changes of files, but for commits "
-        "of SQLite databases and changes of names in folders that the contract names",
+        "of SQLite databases and what changes in folders that the contract names",
     )
 
     def __init__(self, lane: Lane, *, origin: float, own: Path, naming: Naming) -> None:

@@ -271,11 +271,13 @@ class Stage:
             self._end_worker()
         if not self._is_clean:
             self._end_strays()
+            self.system.sidecars.end()
             driver.remove_all_but_queues()
             _empty(self.system.home.directory)
             self.system.downstream.reset()
             driver.forget()
             driver.prepare()
+            self.system.sidecars.start()
         self.system.workers.revive()
         self._is_clean = True
 
@@ -443,7 +445,7 @@ def open_stage(
         yield stage
 
 
-def plan_of(contract: Contract, task: str, *, bug: str) -> Plan:
+def plan_of(contract: Contract, task: str, *, bug: str, seed: int = 0) -> Plan:
     """One job of the task, its first input, for one worker with one slot: which child runs it is then no chance.
 
     :raises LookupError: it is not known which worker would take it
@@ -462,7 +464,7 @@ def plan_of(contract: Contract, task: str, *, bug: str) -> Plan:
     return Plan(
         scenario=CLEAN,
         story="the job runs once and nothing happens to it",
-        seed=0,
+        seed=seed,
         contract=contract,
         workload=(job,),
         steps=(),

@@ -11,6 +11,7 @@ from harness.faults.crash_loop import CrashLoop
 from harness.faults.cut_off_host import CutOffHost
 from harness.faults.deliver_again import DeliverAgain
 from harness.faults.deploy import Deploy
+from harness.faults.double_sidecar import DoubleSidecar
 from harness.faults.drip_reply import DripReply
 from harness.faults.enqueue_as_before import EnqueueAsBefore
 from harness.faults.exhaust_files import ExhaustFiles
@@ -23,6 +24,7 @@ from harness.faults.freeze_child import FreezeChild
 from harness.faults.freeze_worker import FreezeWorker
 from harness.faults.hide_dead_letters import HideDeadLetters
 from harness.faults.hide_names import HideNames
+from harness.faults.kill_sidecar import KillSidecar
 from harness.faults.kill_worker import KillWorker
 from harness.faults.late_reply import LateReply
 from harness.faults.lose_reply import LoseReply
@@ -52,6 +54,7 @@ __all__ = [
     "CutOffHost",
     "DeliverAgain",
     "Deploy",
+    "DoubleSidecar",
     "DripReply",
     "EnqueueAsBefore",
     "ExhaustFiles",
@@ -65,6 +68,7 @@ __all__ = [
     "FreezeWorker",
     "HideDeadLetters",
     "HideNames",
+    "KillSidecar",
     "KillWorker",
     "LateReply",
     "LoseReply",

@@ -10,7 +10,9 @@ from msgspec.structs import replace
 
 from harness.audit.facts import Facts
 from harness.contract import UNTOLD, Contract, Task
+from harness.countdowns import not_waited_for
 from harness.learning.effects import Known, learn_effects
+from harness.learning.folders import learn_folders
 from harness.learning.rehearsal import Rehearsal, rehearse
 from harness.learning.settings import from_settings
 from harness.learning.tables import learn_tables
@@ -52,7 +54,8 @@ def complete(
     if contract.is_told:
         return Completed(contract=contract)
     contract = from_settings(contract, facts())
-    if all(task.effects for task in contract.tasks) and not contract.databases:
+    is_stored = bool(contract.databases or contract.untold_files)
+    if all(task.effects for task in contract.tasks) and not is_stored:
         return Completed(contract=_with_waits(contract, 0.0))
 
     own = directory / LEARNING
@@ -85,16 +88,19 @@ def _learnt(contract: Contract, first: Rehearsal, second: Rehearsal) -> Complete
     jobs = [job for job in workload_of(contract) if job.task in untold]
     known = learn_effects(jobs, first.requests, second.requests)
     tables, doubts = learn_tables(first.tables, second.tables)
+    folders, doubtful = learn_folders(first.files, second.files, (first.writers, second.writers))
     tasks = tuple(_with_effects(task, known) if task.name in untold else task for task in contract.tasks)
     contract = replace(contract, tasks=tasks, state=(*contract.state, *tables), databases=())
+    contract = replace(contract, folders=(*contract.folders, *folders))
     for task in contract.tasks:
-        if not task.effects and not contract.state:
+        if not task.effects and not contract.state and not any(first.files.values()):
             raise SubjectError(
                 f"{task.name} ran, and nothing of what it did can be seen: no request reached the played downstream "
-                f"({{ledger_url}}, {{smtp_url}}), and the contract names no databases"
+                f"({{ledger_url}}, {{smtp_url}}), and the contract names no databases, and no files that it left"
             )
+    waits = [each.because for each in not_waited_for((*first.shortened, *second.shortened))]
     slowest = max(first.seconds_max, second.seconds_max)
-    return Completed(contract=_with_waits(contract, slowest), doubts=(*known.doubts, *doubts))
+    return Completed(contract=_with_waits(contract, slowest), doubts=(*known.doubts, *doubts, *doubtful, *waits))
 
 
 def _with_effects(task: Task, known: Known) -> Task:

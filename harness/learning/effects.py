@@ -166,11 +166,12 @@ def _volatile(sent: dict[JobId, Runs]) -> tuple[str, ...]:
             continue
         for a, b in zip(one, two, strict=True):
             if a.fingerprint != b.fingerprint:
-                found |= dict.fromkeys(_differences(json_of(a), json_of(b)))
+                found |= dict.fromkeys(differences(json_of(a), json_of(b)))
     return ("",) if "" in found else tuple(found)
 
 
-def _differences(one: Any, two: Any) -> list[str]:
+def differences(one: Any, two: Any) -> list[str]:
+    """JSON pointers of what is not the same in two documents; "" where there is nothing to point to."""
     if not isinstance(one, dict | list) or type(one) is not type(two):
         return [""]
     a, b = dict(leaves(one)), dict(leaves(two))

@@ -1,6 +1,7 @@
 """A fault-free run in which each job runs alone, so that what it does is known to be its own."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness.contract import UNTOLD, Contract
 from harness.events import (
     FORMAT_VERSION,
     AttemptEnded,
+    CountdownShortened,
     EffectApplied,
     EffectRequested,
     EnqueueCalled,
@@ -26,6 +28,7 @@ from harness.plan import Plan
 from harness.runtimes.lane_system import LaneSystem
 from harness.runtimes.runtime import Runtime
 from harness.scenario import workload_of
+from harness.services.files import FileFound
 from harness.services.tables import WholeTable
 from harness.store import HARNESS, Recorder, read_history
 from harness.system import PlannedJob, SubjectError
@@ -39,12 +42,16 @@ _RAISED = re.compile(r"raised (?:unexpected|expected)?:? ?(.*)")
 class Rehearsal(Struct, frozen=True, kw_only=True):
     """What each job did when it ran alone, and what all of them left behind.
 
-    `tables`: by the URL of the database and the table's name.
+    `tables`: by the URL of the database and the table's name. `files`: by the folder as the contract has it.
+    `writers`: in each folder, whose job was the last to change a file.
     """
 
     requests: dict[JobId, tuple[EffectRequested, ...]]
     tables: dict[tuple[str, str], WholeTable]
+    files: dict[str, tuple[FileFound, ...]]
+    writers: dict[str, dict[str, str]]
     seconds_max: float
+    shortened: tuple[CountdownShortened, ...]
 
 
 def rehearse(
@@ -76,8 +83,13 @@ def rehearse(
     )
     with runtime.deploy(plan, recorder=recorder, home=home) as system:
         jobs = plan.workload[::-1] if backwards else plan.workload
+        files = {folder: system.stores.files_in(folder) for folder in contract.untold_files}
+        writers: dict[str, dict[str, str]] = {folder: {} for folder in files}
         for job in jobs:
             _play(system, job)
+            for folder, before in files.items():
+                files[folder] = system.stores.files_in(folder)
+                writers[folder] |= dict.fromkeys(_changed(before, files[folder]), job.task)
         tables = {
             (url, table): found
             for url in contract.databases
@@ -90,7 +102,19 @@ def rehearse(
             raise SubjectError("the record of a fault-free run is gone")
         _refuse_what_failed(history, system, {job.job: job for job in jobs})
     requests, longest = _by_job(history)
-    return Rehearsal(requests=requests, tables=tables, seconds_max=longest)
+    return Rehearsal(
+        requests=requests,
+        tables=tables,
+        files=files,
+        writers=writers,
+        seconds_max=longest,
+        shortened=history.of(CountdownShortened),
+    )
+
+
+def _changed(before: tuple[FileFound, ...], after: tuple[FileFound, ...]) -> Iterator[str]:
+    known = {each.name: each.digest for each in before}
+    yield from (each.name for each in after if known.get(each.name) != each.digest)
 
 
 def _plan(contract: Contract, name: str) -> Plan:

@@ -1,5 +1,6 @@
 """What a person sees of a certification: on the terminal, in Markdown, in one HTML file."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from harness.result import Outcome, ScenarioResult
 
 WINDOWS_SHOWN = 4
 PLACES_SHOWN = 6
+INPUTS_SHOWN = 3
 _MEANING: dict[ExitCode, str] = {
     ExitCode.HELD: "nothing was found wrong",
     ExitCode.VIOLATED: "there are findings",
@@ -53,6 +55,21 @@ def tasks_of(found: Certification) -> list[str]:
         + (f" ({task.where})" if task.where else "")
         for task in found.tasks
     ]
+
+
+def drawn_of(found: Certification) -> list[str]:
+    """What was drawn and not enumerated, and what follows from it, a line each."""
+    lines = []
+    for task in found.tasks:
+        if task.drawn:
+            shown = [json.dumps(each) for each in task.drawn[:INPUTS_SHOWN]]
+            more = len(task.drawn) - len(shown)
+            rest = f" and {more} more" if more else ""
+            lines.append(
+                f"{counted(len(task.drawn), 'input')} of {task.name} drawn with seed {found.seed}: "
+                f"{', '.join(shown)}{rest}"
+            )
+    return lines + [each.told for each in found.sampled]
 
 
 def covered(found: Certification) -> list[str]:
@@ -150,6 +167,8 @@ def show(found: Certification, *, directory: Path, code: ExitCode) -> None:
     out.print()
     for line in tasks_of(found):
         out.print(Text(visible(line)), soft_wrap=True)
+    for line in drawn_of(found):
+        out.print(Text(visible(line), style="dim"), soft_wrap=True)
     for each in found.accepted:
         out.print(Text(f"accepted: {visible(each)}", style="dim"), soft_wrap=True)
     for because, names in left_out_of(found).items():
@@ -204,6 +223,8 @@ def markdown(found: Certification) -> str:
         lines += _section(alike)
     if found.accepted:
         lines += ["## Accepted", "", *(f"* {sentence(each)}" for each in found.accepted), ""]
+    if found.sampled:
+        lines += ["## What was drawn", "", *(f"* {sentence(each)}" for each in drawn_of(found)), ""]
     lines += ["## What was covered", "", *(f"* {sentence(line)}" for line in covered(found)), ""]
     lines += [
         f"* not covered: {escaped(', '.join(names), SENTENCE_LENGTH_MAX)}: {sentence(because)}"
@@ -244,6 +265,7 @@ def html(found: Certification) -> str:
             found=found,
             headline=headline(found),
             titled=[(_title(alike), alike[0], alike) for alike in grouped(found)],
+            drawn=drawn_of(found),
             left_out=left_out_of(found),
             failure_modes=FAILURE_MODES,
         )

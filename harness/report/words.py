@@ -7,6 +7,7 @@ from harness.events import (
     AttemptStarted,
     BaselineRecorded,
     CanarySent,
+    CountdownShortened,
     CrashPointReached,
     DeadLettered,
     Delivered,
@@ -23,6 +24,7 @@ from harness.events import (
     FaultEnded,
     FaultLanded,
     FaultMissed,
+    FilesRecorded,
     LeftBehind,
     MessageDoubled,
     NodeExited,
@@ -93,6 +95,8 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
             return f"a dead letter for message {short(event.message)} ({event.body_bytes} bytes): {event.reason}"
         case StateRecorded():
             return f"table {event.table} held {_counted(len(event.rows), 'row')}"
+        case FilesRecorded():
+            return f"folder {event.folder} held {_counted(len(event.files), 'file')}"
         case BaselineRecorded():
             return "the fault-free twin's end was noted"
         case RunAborted():
@@ -112,6 +116,11 @@ def sentence(event: Event) -> str:  # noqa: PLR0911, PLR0912 - one case for each
             return f"process {event.pid} began the body of message {short(event.message)}{again}"
         case AttemptEnded():
             return f"process {event.pid} ended the body of message {short(event.message)}: {event.state}"
+        case CountdownShortened():
+            return (
+                f"message {short(event.message)} was to wait {event.seconds:.0f} s more, "
+                f"which was shortened to {event.to_seconds:g} s"
+            )
         case Published():
             return f"the worker published message {short(event.message)} ({event.task})"
         case CrashPointReached():

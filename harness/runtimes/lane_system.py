@@ -1,14 +1,13 @@
 """A deployed lane, whatever runs it: how the parts of a run are started, known by, and looked after."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from harness.contract import Contract, Release, Sidecar, Worker, fill
-from harness.events import EnqueueCalled, LeftBehind, NodeExited, NodeStarted, SubjectDescribed
+from harness.contract import Contract, Release, Worker, fill
+from harness.events import EnqueueCalled, LeftBehind, SubjectDescribed
 from harness.lane import Lane
 from harness.plan import Plan
 from harness.runtimes import faketime
@@ -18,6 +17,7 @@ from harness.runtimes.ground import BROKER, LEDGER, Home, Listening, named, read
 from harness.runtimes.launch import Launch
 from harness.runtimes.outage import LaneBroker
 from harness.runtimes.releases import LaneReleases
+from harness.runtimes.sidecars import LaneSidecars
 from harness.runtimes.stores import LaneStores
 from harness.runtimes.workers import LaneWorkers
 from harness.services.broker import Broker
@@ -85,6 +85,14 @@ class LaneSystem(Generic[H]):
         self.clocks = LaneClocks(lane.directory, self.workers, self.driver)
         self.releases = LaneReleases(self.driver, self.workers, now=launch, before=self._launch_before)
         self.broker = LaneBroker(plan.contract, self.driver, self.workers)
+        self.sidecars = LaneSidecars(
+            self.contract.sidecars if plan.watched else self.contract.recoverers(),
+            lane=lane,
+            recorder=recorder,
+            placeholders=self.placeholders,
+            environment=self.environment,
+            cwd=cwd,
+        )
         self.stores = LaneStores(plan.contract, self.placeholders)
 
     @property
@@ -124,9 +132,7 @@ class LaneSystem(Generic[H]):
             SubjectDescribed(versions={**described["versions"], "boot": boot}, settings=described["settings"]),
         )
         self.driver.prepare()
-        if self.plan.watched:
-            for sidecar in self.contract.sidecars:
-                self._spawn_sidecar(sidecar)
+        self.sidecars.start()
         self.workers.start()
 
     def _launch(self, python: str, cwd: Path, release: Release | None = None) -> Launch:
@@ -191,22 +197,6 @@ class LaneSystem(Generic[H]):
             if link.name == BROKER:
                 self.broker.link = handle
 
-    def _spawn_sidecar(self, sidecar: Sidecar) -> None:
-        """A program like any other: nothing is known of when it is ready."""
-        name = sidecar.name
-        pid = self.lane.spawn(
-            [fill(word, self.placeholders, where=f"sidecar {name!r}") for word in sidecar.command],
-            environment=self.environment,
-            cwd=self.cwd,
-            log=f"{name}.log",
-            on_exit=lambda pid, status: self._exited(name, pid, status),
-        )
-        self.recorder.record(HARNESS, NodeStarted(node=name, pid=pid))
-
-    def _exited(self, name: str, pid: int, status: str) -> None:
-        with suppress(OSError):  # the run may be over and its directory full or gone
-            self.recorder.record(HARNESS, NodeExited(node=name, pid=pid, status=status))
-
     # --- the end ---
 
     def record_what_is_left_behind(self) -> None:
@@ -239,8 +229,10 @@ class LaneSystem(Generic[H]):
         self.check_services()
         left = self.driver.left()
         if not left and (spooled := self.stores.spooled()):
-            return f"{spooled} dead letters in the spool"
-        return left
+            left = f"{spooled} dead letters in the spool"
+        if left:
+            self.sidecars.stir()
+        return left or self.sidecars.awaited(self.recorder.now())
 
     def check_services(self) -> None:
         """:raises HarnessError: as `left`; what the subject did without them is nothing to judge it by"""

@@ -1,8 +1,9 @@
-"""The stores of a lane's subject: its dead letters, their spool, and the directories that must be empty in the end."""
+"""The stores of a lane's subject: its dead letters, their spool, its files, and what must be empty in the end."""
 
 from pathlib import Path
 
 from harness.contract import Contract, DeadLetterTable, fill
+from harness.services.files import FileFound, files_in
 from harness.services.tables import HIDDEN, Tables
 from harness.system import SubjectError
 
@@ -44,6 +45,13 @@ class LaneStores:
         spool.unlink()
         if (kept := spool.with_name(spool.name + HIDDEN)).exists():
             kept.rename(spool)
+
+    def files_in(self, folder: str) -> tuple[FileFound, ...]:
+        """Every file below a folder that the contract names.
+
+        :raises SubjectError: one cannot be read, or there are too many
+        """
+        return files_in(Path(fill(folder, self._placeholders, where="files")))
 
     def left_behind(self) -> list[str]:
         """Files in directories that the contract wants empty, each below its directory's name."""

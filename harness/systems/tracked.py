@@ -19,6 +19,8 @@ class Tracked:
     raw: bytes
     state: str = QUEUED
     client: str = ""
+    due: float = 0.0  # when it may be begun, by the wall clock; 0: at once
+    countdown_seconds: float = 0.0  # from when it was queued until it is due
 
 
 class Tap(Protocol):

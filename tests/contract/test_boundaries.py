@@ -674,6 +674,7 @@ if child == 0:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 PUBLISHED = [
+    ("WRITE shelf/part", {"part"}),
     ("FSYNC shelf/part", {"part"}),
     ("RENAME shelf/first", {"first"}),
     ("RENAME shelf/second", {"second"}),
@@ -707,7 +708,48 @@ def test_a_process_dies_before_or_after_a_change_of_names(
     due = {0: {"part"}}.get(number, PUBLISHED[number - 1][1]) if side is Side.BEFORE else PUBLISHED[number][1]
     found = {str(path.relative_to(shelf)) for path in shelf.rglob("*")}
     assert found - {"below"} == due - {"below"}
-    assert all(path.read_text() == "whole" for path in shelf.rglob("*") if path.is_file())
+    written = "" if (number, side) == (0, Side.BEFORE) else "whole"
+    assert all(path.read_text() == written for path in shelf.rglob("*") if path.is_file())
+
+
+APPEND = """
+import os
+child = os.fork()
+if child == 0:
+    with open({path!r}, "wb", buffering=0) as file:
+        for word in (b"one ", b"two ", b"three"):
+            file.write(word)
+    os._exit(0)
+os.waitpid(child, 0)
+print("gone", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("occurrence", "side", "left"), [(1, Side.AFTER, "one "), (2, Side.BEFORE, "one "), (2, Side.AFTER, "one two ")]
+)
+def test_a_process_dies_between_two_writes_into_a_file_and_the_file_is_torn(
+    occurrence: int, side: Side, left: str, lane: LocalLane, tmp_path: Path
+) -> None:
+    path = tmp_path / "shelf" / "tmpab12_xyz"
+    path.parent.mkdir()
+    with watching(lane, folders={"shelf": str(path.parent)}) as watch:
+        watch.arm("WRITE shelf/tmp*", side, occurrence=occurrence)
+        assert watch.python(APPEND.format(path=str(path))) == "exit 0", watch.printed()
+        assert not watch.strikes(1)[0].error
+    assert path.read_text() == left
+
+
+def test_of_the_writes_into_a_file_the_first_two_are_boundaries_and_who_outlives_one_goes_on(
+    lane: LocalLane, tmp_path: Path
+) -> None:
+    path = tmp_path / "shelf" / "list"
+    path.parent.mkdir()
+    with watching(lane, folders={"shelf": str(path.parent)}) as watch:
+        watch.arm("WRITE shelf/list", Side.AFTER, Kill(whom=Whom.MAIN))
+        watch.python(APPEND.format(path=str(path)))
+        wait_until(lambda: path.read_text() == "one two three", within=20, or_else="it did not go on")
+        assert watch.names() == [("WRITE shelf/list", 1), ("WRITE shelf/list", 2)]
 
 
 def test_who_outlives_a_change_that_was_made_in_its_place_goes_on(lane: LocalLane, tmp_path: Path) -> None:

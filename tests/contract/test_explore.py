@@ -194,10 +194,15 @@ def test_a_result_that_is_kept_is_a_boundary_of_its_own(jobproof: JobproofComman
     assert set(fates(ran).values()) == {"held"}
 
 
-def test_changes_of_names_in_the_contracts_folders_are_boundaries(jobproof: JobproofCommand) -> None:
+def test_what_changes_in_the_contracts_folders_is_a_boundary(jobproof: JobproofCommand) -> None:
     ran = jobproof("explore", HARD, "--job", "publishes", "--targets", "child", out=True)
     names = [boundary["name"] for boundary in explored(ran)["clean"]["boundaries"]]
-    assert names[1:-1] == ["FSYNC shelf/part #1", "RENAME shelf/report-8.csv #1", "POST /told #1"]
+    assert names[1:-1] == [
+        "WRITE shelf/part #1",
+        "FSYNC shelf/part #1",
+        "RENAME shelf/report-8.csv #1",
+        "POST /told #1",
+    ]
     assert set(fates(ran).values()) == {"held"}
 
 

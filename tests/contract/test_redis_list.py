@@ -56,6 +56,7 @@ def test_a_reliable_worker_holds_in_every_scenario_that_applies_and_the_others_a
         "deploy-with-short-grace",
         "delivered-twice-at-once",
         "submitted-twice-at-once",
+        "killed-and-submitted-again",
         "reply-lost",
         "downstream-drips",
         "broker-slow",

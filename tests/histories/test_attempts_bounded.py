@@ -5,6 +5,7 @@ from harness.checkers.attempts_bounded import AttemptsBounded
 from harness.contract import UNTOLD
 from harness.events import (
     AttemptStarted,
+    CountdownShortened,
     Delivered,
     DrainTimedOut,
     EffectApplied,
@@ -265,14 +266,15 @@ SPACED = msgspec.structs.replace(
 )
 
 
-def tried_again(*row: tuple[int, float]) -> Status:
-    """The verdict on attempts of one job, each as (retries, from when)."""
+def tried_again(*row: tuple[int, float], shortened: tuple[int, ...] = ()) -> Status:
+    """The verdict on attempts of one job, each as (retries, from when); `shortened`: the retries whose wait was."""
     attempts = [AttemptStarted(at=begun, message="m1", task="mail", pid=1, retries=retries) for retries, begun in row]
     return status(
         history(
             EnqueueCalled(job="job-1", task="mail", identity="mail-a"),
             EnqueueReturned(job="job-1", outcome="ok", message="m1"),
             *attempts,
+            *(CountdownShortened(message="m1", retries=each, seconds=300, to_seconds=1) for each in shortened),
             QueueDrained(at=9),
             RunEnded(at=9),
             contract=SPACED,
@@ -284,6 +286,11 @@ def test_a_retry_begins_no_sooner_than_the_contract_says() -> None:
     assert tried_again((0, 0), (1, 0.5), (2, 1.5), (3, 1.5)) is Status.HELD
     assert tried_again((0, 0), (1, 0.49)) is Status.VIOLATED
     assert tried_again((0, 0), (1, 0.5), (2, 1.49)) is Status.VIOLATED
+
+
+def test_a_wait_that_the_harness_has_shortened_is_not_held_against_the_job() -> None:
+    assert tried_again((0, 0), (1, 0.1), (2, 1.1), shortened=(1,)) is Status.HELD
+    assert tried_again((0, 0), (1, 0.1), (2, 1.0), shortened=(1,)) is Status.VIOLATED
 
 
 def test_the_time_between_attempts_is_not_judged_where_they_are_not_one_row_of_retries() -> None:

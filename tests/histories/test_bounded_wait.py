@@ -5,6 +5,7 @@ from harness.checkers import judge
 from harness.checkers.bounded_wait import BoundedWait
 from harness.events import (
     DEAD_LETTERED,
+    CountdownShortened,
     DeadLettered,
     DrainTimedOut,
     EffectApplied,
@@ -58,6 +59,22 @@ def test_a_job_that_ended_one_second_over_its_bound_was_late() -> None:
     assert answer is VIOLATED
     assert "job-1 took 21.0 s; 20 s are allowed" in because
     assert [type(event) for event in witnesses] == [EnqueueReturned, EffectApplied]
+
+
+def test_what_was_cut_off_a_countdown_is_added_again_once_for_each_wait() -> None:
+    told = history(
+        EnqueueCalled(at=1, job="job-1", task="mail", identity="mail-a"),
+        EnqueueReturned(at=1, job="job-1", outcome="ok", message="m1"),
+        CountdownShortened(at=2, message="m1", retries=1, seconds=300, to_seconds=1),
+        CountdownShortened(at=3, message="m1", retries=1, seconds=299, to_seconds=1),
+        requested(1, "POST /mails", "mail-a"),
+        EffectApplied(at=5, request=1, label="POST /mails", key=""),
+        QueueDrained(at=6),
+        RunEnded(at=6),
+    )
+    answer, because, _ = BoundedWait().check(told)
+    assert answer is VIOLATED
+    assert "job-1 took 303.0 s; 20 s are allowed" in because
 
 
 def test_a_quick_job_does_not_make_up_for_a_late_one() -> None:

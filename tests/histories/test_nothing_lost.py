@@ -262,6 +262,19 @@ def test_after_a_fault_an_at_most_once_effect_may_be_missing() -> None:
     assert status(told) is HELD
 
 
+def test_an_at_most_once_effect_may_not_be_missing_where_the_work_was_submitted_again_after_the_fault() -> None:
+    told = history(
+        EnqueueCalled(job="job-1", task="call", identity="call-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        FaultLanded(step=0, fault="SIGKILL", targets=("child 7",), jobs=("job-1",)),
+        EnqueueCalled(job="job-1", task="call", identity="call-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m2"),
+        QueueDrained(),
+        RunEnded(),
+    )
+    assert status(told) is VIOLATED
+
+
 def test_without_any_fault_an_at_most_once_effect_may_not_be_missing() -> None:
     # The contract: "the effect may be missing after a fault". A worker that does nothing at all must not pass.
     told = history(
@@ -389,7 +402,7 @@ def unseen(*, state: bool) -> History:
 def test_a_job_without_an_effect_to_be_seen_is_never_silently_held() -> None:
     answer, because, _ = NothingLost().check(unseen(state=False))
     assert answer is Status.UNKNOWN
-    assert "name the databases that it writes to" in because
+    assert "name the databases or the files that it writes" in because
 
 
 def test_a_job_whose_rows_are_compared_is_said_to_be_judged_by_these_alone() -> None:

@@ -104,6 +104,8 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
             return st.tuples(*map(values_of, parts))
         case builtins.dict, (key, value):
             return st.dictionaries(values_of(key), JSON if value is Any else values_of(value), max_size=2)
+    if kind not in SIMPLE and isinstance(kind, type) and issubclass(kind, Struct):
+        return st.builds(kind, **{field.name: values_of(field.type) for field in msgspec.structs.fields(kind)})
     return SIMPLE.get(kind, TEXT)  # text: str and the new types over it
 
 

@@ -18,6 +18,7 @@ from harness.contract import (
     JsonField,
     Poison,
     Release,
+    Sidecar,
     Task,
     Worker,
 )
@@ -30,6 +31,7 @@ from harness.faults import (
     CutOffHost,
     DeliverAgain,
     Deploy,
+    DoubleSidecar,
     DripReply,
     EnqueueAsBefore,
     ExhaustFiles,
@@ -42,6 +44,7 @@ from harness.faults import (
     FreezeWorker,
     HideDeadLetters,
     HideNames,
+    KillSidecar,
     KillWorker,
     LateReply,
     LoseReply,
@@ -116,6 +119,7 @@ CONTRACT = Contract(
             **TOLD,
         ),
     ),
+    sidecars=(Sidecar(name="relay", command=("relay",), recovers_within_seconds=1),),
     alerts=Alerts(
         request="POST /alerts",
         queue=JsonField("/queue"),
@@ -266,6 +270,8 @@ def test_every_fault_in_the_catalogue_can_be_stored_in_a_step() -> None:
         Silence(job="job-1", times=1),
         DripReply(job="job-1", seconds=1.5),
         SubmitAgain(again=job),
+        KillSidecar(sidecar="relay"),
+        DoubleSidecar(sidecar="relay"),
         Together(faults=(KillWorker(target=Target.MAIN), LoseReply(job="job-1"))),
     )
     assert {type(fault) for fault in faults} == set(FAULTS)

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,16 @@ def envelope(message: str, tag: str, *, body: bytes = BODY, redelivered: bool = 
 
 def unacked(message: str, tag: str) -> bytes:
     return json.dumps([json.loads(envelope(message, tag)), "", "celery"]).encode()
+
+
+def test_a_message_whose_time_is_yet_to_come_is_known_with_its_countdown(tap: Tap) -> None:
+    for tag, due in (("1", datetime.now(UTC) + timedelta(seconds=300)), ("2", datetime.now(UTC))):
+        scheduled = json.loads(envelope(f"m{tag}", tag))
+        scheduled["headers"]["eta"] = due.isoformat()
+        tap(PRODUCER, [b"LPUSH", b"celery", json.dumps(scheduled).encode()])
+    push(tap, PRODUCER, "m3", "3")
+    countdowns = {tag: round(entry.countdown_seconds) for tag, entry in tap.pending().items()}
+    assert countdowns == {"1": 300, "2": 0, "3": 0}
 
 
 def push(tap: Tap, client: str, message: str, tag: str) -> None:

@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from harness.systems.celery.spoiling import NO_ENVELOPE, spoilt
 from harness.systems.celery.tap import Keys, Tap
 from harness.systems.exploring import Meaning
 from harness.systems.redis_driver import RedisDriver
-from harness.systems.tracked import DELIVERED, QUEUED
+from harness.systems.tracked import DELIVERED, QUEUED, Tracked
 from harness.waiting import wait_until
 
 PAUSE_MILLISECONDS = 30_000
@@ -66,6 +66,7 @@ class CeleryDriver(RedisDriver[Tap]):
         self._acks_early: set[str] = set()
         self._ready: set[str] = set()
         self._clocks: dict[str, float] = {}
+        self._hastened: set[MessageId] = set()
 
     # --- the agent ---
 
@@ -197,6 +198,8 @@ class CeleryDriver(RedisDriver[Tap]):
                 worked_for = job or self._messages.get(MessageId(str(question.get("root", ""))))
                 if worked_for is not None:
                     self._ran_on[worked_for] = (str(question.get("node")), body.pid)
+            elif question.get("point") == "countdown-shortened":
+                self._hastened.add(message)
             elif question.get("point") == "worker-ready":
                 self._ready.add(str(question.get("node")))
             elif question.get("point") == "body-ended":
@@ -338,6 +341,7 @@ class CeleryDriver(RedisDriver[Tap]):
             self._begun.clear()
             self._ended.clear()
             self._ran_on.clear()
+            self._hastened.clear()
 
     def says_which_queues(self, key: bytes | str) -> bool:
         """Who has declared a queue does not declare it again."""
@@ -376,13 +380,23 @@ class CeleryDriver(RedisDriver[Tap]):
         )
         delivered = sum(1 for entry in pending.values() if entry.state == DELIVERED)
         if listed or delivered or bodies:
-            return f"{listed} queued, {delivered} unacknowledged, {bodies} bodies running"
+            words = f"{listed} queued, {delivered} unacknowledged, {bodies} bodies running"
+            return f"{words}{self._waiting(pending.values())}"
         vanishing = len(pending)
         unbegun = [message for message, count in self.tap.acknowledged.items() if begun[message] < count]
         if not vanishing and not unbegun:
             return ""
         words = f"{vanishing} popped but not booked, {len(unbegun)} acknowledged but not begun"
         return self._once_still((vanishing, tuple(unbegun), begun.total()), words)
+
+    def _waiting(self, pending: Iterable[Tracked]) -> str:
+        """Which jobs wait for a countdown of their own, in words."""
+        now = time.time()
+        with self._lock:
+            found = [entry for entry in pending if entry.due > now and entry.message not in self._hastened]
+            jobs = {self._messages.get(entry.message, entry.message): entry.countdown_seconds for entry in found}
+        told = [f"{job} still waits for a countdown of {seconds:.0f} s" for job, seconds in jobs.items()]
+        return f"; {', '.join(told)}" if told else ""
 
     def close(self) -> None:
         super().close()

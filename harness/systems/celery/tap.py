@@ -9,9 +9,11 @@ import base64
 import binascii
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from harness.codec import digest
@@ -119,7 +121,10 @@ class Tap:
                 del self._removed[client]
                 self._record(Requeued(message=message, delivery_tag=tag))
             self._settle_removed(client)
-            self._tracked[tag] = Tracked(message=message, queue=queue, raw=value)
+            due = _due(value)
+            self._tracked[tag] = Tracked(
+                message=message, queue=queue, raw=value, due=due, countdown_seconds=max(0.0, due - time.time())
+            )
             self._record(Queued(queue=queue, message=message, delivery_tag=tag, body_digest=digest(body)))
 
     def _delivered(self, client: str, tag: str, value: bytes) -> None:
@@ -158,6 +163,15 @@ def _envelope(value: bytes) -> tuple[str, MessageId, bytes] | None:
         return str(properties["delivery_tag"]), message, _body(envelope, properties)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _due(value: bytes) -> float:
+    """When a message may be begun, by the wall clock; 0 where it may be at once."""
+    try:
+        eta = datetime.fromisoformat(str(json.loads(value)["headers"]["eta"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0.0
+    return (eta if eta.tzinfo else eta.replace(tzinfo=UTC)).timestamp()
 
 
 def _body(envelope: dict[str, Any], properties: dict[str, Any]) -> bytes:

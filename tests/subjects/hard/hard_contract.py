@@ -1,6 +1,6 @@
 import os
 
-from harness.contract import Contract, Effect, EffectivelyOnce, Header, JsonField, Task, Worker
+from harness.contract import Contract, Effect, EffectivelyOnce, Folder, Header, JsonField, Task, Worker
 
 _NAMES = ("forks", "endless", "silent", "fickle", "encrypted", "twice", "thrice", "publishes")
 _RESULTS = "{broker_url}" if os.environ.get("HARD_KEEPS_RESULTS") else ""
@@ -15,6 +15,7 @@ CONTRACT = Contract(
         "HARD_SHELF": "{directory}/shelf",
     },
     files=("{directory}/shelf",),
+    folders=(Folder(path="{directory}/shelf"),),
     workers=(Worker(name="w"),),
     honours_key=Header("Idempotency-Key"),
     tasks=tuple(
