@@ -458,7 +458,7 @@ def plan_of(contract: Contract, task: str, *, bug: str, seed: int = 0) -> Plan:
     contract = replace(
         contract,
         workers=(replace(workers[0], concurrency=1),),
-        tasks=(replace(found, inputs=found.inputs[:1], poisons=()),),
+        tasks=(replace(found, inputs=found.inputs[:1], previous_inputs=(), poisons=()),),
     )
     (job,) = workload_of(contract)
     return Plan(
