@@ -329,7 +329,7 @@ class LaneWorkers:
         node, _ = self.victim(arrival)
         if arrival is None or arrival.job is None:
             raise SubjectError("nobody stands at a crash point, so it is not known which worker to freeze")
-        before = self.driver.attempts_ended(arrival.job)
+        before = self.driver.finished(arrival.job)
         clients = self._clients_of(node)
         os.killpg(node.pid, signal.SIGSTOP)
         self._frozen.append(node)
@@ -340,7 +340,7 @@ class LaneWorkers:
         self._await_ready(second)
         held = self.driver.in_flight(clients)
         self.driver.redeliver(clients)
-        self.driver.wait_attempts_ended(arrival.job, before + 1, within=SECOND_RUN_SECONDS_MAX)
+        self.driver.wait_finished(arrival.job, before + 1, within=SECOND_RUN_SECONDS_MAX)
         return Impact(
             targets=(f"process group {node.pid} of worker {node.worker.name!r}",),
             jobs=tuple(dict.fromkeys((arrival.job, *held))),

@@ -138,13 +138,19 @@ class RedisDriver(Generic[T]):
     def attempts_ended(self, job: JobId) -> int:
         raise NotImplementedError
 
-    def wait_attempts_ended(self, job: JobId, count: int, *, within: float) -> bool:
+    def finished(self, job: JobId) -> int:
+        raise NotImplementedError
+
+    def wait_finished(self, job: JobId, count: int, *, within: float) -> bool:
         with suppress(WaitedInVainError):
-            return wait_until(lambda: self.attempts_ended(job) >= count, within=within, or_else="")
+            return wait_until(lambda: self.finished(job) >= count, within=within, or_else="")
         return False
 
     def wait_body_ended(self, job: JobId, *, within: float) -> bool:
-        return self.wait_attempts_ended(job, self.attempts_ended(job) + 1, within=within)
+        count = self.attempts_ended(job) + 1
+        with suppress(WaitedInVainError):
+            return wait_until(lambda: self.attempts_ended(job) >= count, within=within, or_else="")
+        return False
 
     def wait_attempt_ended(self, *jobs: JobId, within: float) -> tuple[JobId, ...]:
         def ended() -> tuple[JobId, ...]:

@@ -39,6 +39,7 @@ from harness.waiting import wait_until
 
 PAUSE_MILLISECONDS = 30_000
 EARLY_ACK_SECONDS_MAX = 3.0
+NOT_FINISHED = frozenset({"RETRY", "REJECTED"})  # celery.states: another attempt follows
 _HERE = Path(__file__).parent
 
 
@@ -62,6 +63,7 @@ class CeleryDriver(RedisDriver[Tap]):
         self._bodies: set[Body] = set()
         self._begun: Counter[MessageId] = Counter()
         self._ended: Counter[JobId] = Counter()
+        self._finished: Counter[JobId] = Counter()
         self._ran_on: dict[JobId, tuple[str, int]] = {}
         self._acks_early: set[str] = set()
         self._ready: set[str] = set()
@@ -206,6 +208,7 @@ class CeleryDriver(RedisDriver[Tap]):
                 self._bodies.discard(body)
                 if job is not None:
                     self._ended[job] += 1
+                    self._finished[job] += str(question.get("state")) not in NOT_FINISHED
         return job
 
     def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
@@ -221,6 +224,10 @@ class CeleryDriver(RedisDriver[Tap]):
     def attempts_ended(self, job: JobId) -> int:
         with self._lock:
             return self._ended[job]
+
+    def finished(self, job: JobId) -> int:
+        with self._lock:
+            return self._finished[job]
 
     def feed(self, kind: PoisonKind, template: JobId, poison: PlannedJob) -> None:
         self.monitor.sync()
@@ -340,6 +347,7 @@ class CeleryDriver(RedisDriver[Tap]):
             self._bodies.clear()
             self._begun.clear()
             self._ended.clear()
+            self._finished.clear()
             self._ran_on.clear()
             self._hastened.clear()
 

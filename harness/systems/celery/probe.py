@@ -146,7 +146,7 @@ def on_postrun(task_id: Any = None, state: Any = None, **_: Any) -> None:
         TRACERS.pop().end()
     with Undisturbed():
         record("AttemptEnded", message=task_id, pid=os.getpid(), state=str(state))
-        stand_at("body-ended", message=task_id)
+        stand_at("body-ended", message=task_id, state=str(state))
 
 
 def on_publish(sender: Any = None, headers: Any = None, **_: Any) -> None:

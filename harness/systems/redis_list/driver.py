@@ -149,6 +149,9 @@ class ListDriver(RedisDriver[ListTap]):
         dead = sum(message in messages for held in gone for message in held)
         return dead + sum(self.tap.ended[message] for message in messages)
 
+    def finished(self, job: JobId) -> int:
+        return self.attempts_ended(job)  # a list knows of no retry
+
     def runs_any(self, clients: set[str]) -> bool:
         return bool(clients & self.tap.busy().keys() & self.clients())
 
