@@ -222,7 +222,7 @@ class Supervisor:
         try:
             passes = self._look(listener, call)
         except Exception as error:  # what is looked at is hostile: it must neither end nor stall the supervisor
-            passes = True
+            passes = not self._is_held_back(listener, call)
             if listener.is_valid(call):
                 self._unseen += 1
                 self.log.write(Unseen(at=self.log.now(), pid=call.pid, reason=f"{type(error).__name__}: {error}"))
@@ -351,6 +351,17 @@ class Supervisor:
             if held is not None:
                 held.append((listener, call))
             return held is not None
+
+    def _is_held_back(self, listener: Listener, call: Call) -> bool:
+        """Whether a process is being killed, perhaps the caller: of one that dies it may be that nothing can be read.
+
+        A call that passed would still be carried out, by a thread that has yet to notice that it is dead.
+        """
+        with self._changed:
+            for held in self._doomed.values():
+                held.append((listener, call))
+                return True
+        return False
 
     def _connection(self, inode: str, pid: int, descriptor: int) -> Connection | None:
         if inode in self._connections:
