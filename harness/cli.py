@@ -107,7 +107,7 @@ def run_command(
 ) -> int:
     """Run scenarios against a subject and judge what happened."""
     from harness.coverage import covered
-    from harness.plan import Plans
+    from harness.plan import NotCovered, Plans
     from harness.runtimes.choice import RUNTIMES
     from harness.scenario import FULL
     from scenarios import CATALOGUE, FAULT_FREE
@@ -128,13 +128,13 @@ def run_command(
             if (scenario.name in planted.scenarios if planted is not None else profile in (scenario.profile, FULL))
         ]
     planned = [each.plan(contract, seed=seed, bug=bug) for each in chosen if each is not FAULT_FREE]
-    idle = [plan.scenario for plan in planned if not plan.steps]
+    idle = tuple(
+        NotCovered(name=plan.scenario, because="has nothing to hurt in this contract")
+        for plan in planned
+        if not plan.steps
+    )
     if idle and scenarios:
-        raise BadInputError(
-            f"{idle[0]} has nothing to hurt in this contract: see docs/contract.md for what it needs to be told"
-        )
-    for name in idle:
-        click.echo(f"left out: {name} has nothing to hurt in this contract", err=True)
+        raise BadInputError(f"{idle[0].name} {idle[0].because}: see docs/contract.md for what it needs to be told")
     twin = FAULT_FREE.plan(contract, seed=seed, bug=bug)
     kept, not_covered = covered(
         (twin, *(plan for plan in planned if plan.steps)), contract, RUNTIMES[runtime].capabilities
@@ -146,7 +146,7 @@ def run_command(
     plans = Plans(
         seed=seed,
         plans=kept,
-        not_covered=not_covered,
+        not_covered=(*not_covered, *idle),
         contract_file=str(contract_file) if contract_file is not None else "",
         whole=not scenarios,
         profile=profile,

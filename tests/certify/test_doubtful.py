@@ -9,6 +9,7 @@ import pytest
 
 from harness.contract_file import compile_contract
 from harness.learning.command import learnt
+from harness.plan import RuntimeChoice
 from harness.report.visible import ERROR_LENGTH_MAX
 from harness.system import SubjectError
 from tests.certify.conftest import SUBJECTS, certification, findings
@@ -86,7 +87,7 @@ def test_a_worker_that_hangs_on_its_start_is_given_up(doubtful: Doubtful, monkey
     for name, value in {**doubtful.environment, "DOUBT": "hangs-on-start"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SubjectError, match="worker 'worker' was not ready within 3 s"):
-        learnt(compile_contract(CONTRACT), CONTRACT, import_seconds=10)
+        learnt(compile_contract(CONTRACT), CONTRACT, RuntimeChoice(), import_seconds=10)
     doubtful.refuse_what_is_left()
 
 

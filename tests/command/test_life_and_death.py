@@ -16,9 +16,9 @@ from tests.conftest import ROOT, JobproofCommand, command_line
 GONE_SECONDS_MAX = 5
 
 
-def started(directory: Path) -> subprocess.Popen[str]:
+def started(directory: Path, *scenarios: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command_line("run", "--out", str(directory), "--seed", "5"),
+        command_line("run", *scenarios, "--out", str(directory), "--seed", "5"),
         cwd=ROOT,
         start_new_session=True,
         stdout=subprocess.PIPE,
@@ -84,7 +84,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_success_leaves_no_process(tmp_path: Path) -> None:
-    harness = started(tmp_path / "out")
+    harness = started(tmp_path / "out", "worker-killed-main", "reply-lost", "poisoned-messages")
     seen: dict[int, psutil.Process] = {}
     while harness.poll() is None:
         seen |= {each.pid: each for each in _below_or_none(harness.pid)}

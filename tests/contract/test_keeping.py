@@ -26,7 +26,10 @@ def exit_of(lane: LocalLane, pid: int) -> str:
 
 
 def runs(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_an_exit_is_reported_with_its_status(lane: LocalLane) -> None:

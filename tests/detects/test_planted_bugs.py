@@ -37,12 +37,12 @@ def test_the_worker_without_a_planted_bug_is_not_accused(jobproof: JobproofComma
 
     assert ran.code == 0, ran.out + ran.err
     assert ran.result["outcome"] == "held"
-    of_hosts = {each["name"]: each["because"] for each in ran.result["not_covered"]}
-    assert of_hosts.keys() < {scenario.name for scenario in CATALOGUE}
-    assert all(because.endswith(ONLY_HOSTS) for because in of_hosts.values())
+    not_covered = {each["name"]: each["because"] for each in ran.result["not_covered"]}
+    of_hosts = {name for name, because in not_covered.items() if because.endswith(ONLY_HOSTS)}
+    assert not_covered.keys() - of_hosts == {"recoverer-killed", "recoverer-doubled"}  # it declares none
     assert [scenario["name"] for scenario in ran.result["scenarios"]] == [
         "fault-free",
-        *(each.name for each in CATALOGUE if each.name not in of_hosts and each.plan(CONTRACT, seed=11).steps),
+        *(scenario.name for scenario in CATALOGUE if scenario.name not in not_covered),
     ]
     for scenario in ran.result["scenarios"][1:]:
         statuses = {guarantee["guarantee"]: guarantee["status"] for guarantee in scenario["guarantees"]}

@@ -7,7 +7,7 @@ from reference_worker.records.users import User
 from tests.reference_worker.conftest import free_port
 from tests.reference_worker.services import running_downstream, running_mail_server
 
-MAIL = verification_mail(User(user_id="user-1", email="user-1@customers.example"))
+MAIL = verification_mail(User(user_id="user-1", email="user-1@customers.example"), language="en")
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503])
