@@ -117,9 +117,10 @@ class LaneWorkers:
         name, log = node.worker.name, self.lane.directory / f"{node.worker.name}.log"
 
         def ready() -> bool:
+            status = self.lane.exit_of(node.pid)  # asked for first: it may become ready, do one job and end at any time
             if self.driver.is_ready(name, node.pid):
                 return True
-            if status := self.lane.exit_of(node.pid):
+            if status:
                 raise SubjectError(f"worker {name!r} ended with {status} before it was ready: {tail(log)}")
             return False
 
