@@ -27,6 +27,7 @@ READY_SECONDS_MAX = 60.0
 GONE_SECONDS_MAX = 15.0
 BACKLOG_SECONDS_MAX = 5.0
 TOLD_SECONDS_MAX = 5.0
+APPLIED_SECONDS_MAX = 0.5  # a request that is refused is waited for as long
 SECOND_RUN_SECONDS_MAX = 15.0
 TAKEN_SECONDS_MAX, STILL_SECONDS = 5.0, 0.3
 READY = "worker-ready"
@@ -342,6 +343,9 @@ class LaneWorkers:
         held = self.driver.in_flight(clients)
         self.driver.redeliver(clients)
         self.driver.wait_finished(arrival.job, before + 1, within=SECOND_RUN_SECONDS_MAX)
+        if arrival.point == "effect-received":
+            # What had left is carried out now: once the worker goes on, it may have lost its patience and hang up.
+            self.gate.let_go(arrival, until="effect-applied", within=APPLIED_SECONDS_MAX)
         return Impact(
             targets=(f"process group {node.pid} of worker {node.worker.name!r}",),
             jobs=tuple(dict.fromkeys((arrival.job, *held))),

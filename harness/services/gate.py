@@ -90,6 +90,15 @@ class Gate:
             self._arms.append(arm)
         return arm
 
+    def let_go(self, arrival: Arrival, *, until: str, within: float) -> None:
+        """Who was held goes on; returns once the same job has come to another point, or after `within` seconds."""
+        with self._changed:
+            before = self._counts[until, arrival.job]
+            for arm in self._arms:
+                if arm.arrival is arrival:
+                    arm.release()
+            self._changed.wait_for(lambda: self._counts[until, arrival.job] > before, timeout=within)
+
     def reset(self) -> None:
         """Nothing is armed, and occurrences count from 1 again."""
         with self._changed:
