@@ -1,6 +1,5 @@
 """`jobproof init` and `jobproof certify`: a team's own tasks, unchanged, in their own environment."""
 
-import os
 import random
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -20,7 +19,7 @@ from harness.cli_input import (
     runtime_options,
     with_python,
 )
-from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option
+from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option, lanes_for
 from harness.exit_codes import ExitCode, exit_code
 
 if TYPE_CHECKING:  # what is only needed for the types would be felt at every other command
@@ -134,7 +133,7 @@ def certify_command(
 
     CONTRACT is a contract in Python, as `jobproof init` writes it. What it leaves out is learnt.
     """
-    from harness import cli_explore
+    from harness import cli_deployed
     from harness.audit.rules import CATALOGUE as RULES
     from harness.certify.certify import Asked, Certifier
     from harness.certify.files import write
@@ -156,7 +155,7 @@ def certify_command(
         contract_file=str(contract_file),
         profile=next(each for each in PROFILES if each.name == profile_name),
         seed=seed,
-        lanes=lanes if lanes is not None else RUNTIMES[runtime].lanes(os.cpu_count() or 1),
+        lanes=lanes if lanes is not None else lanes_for(RUNTIMES[runtime].lanes),
         import_seconds=seconds,
         accepted=_accepted(baseline),
         twin=FAULT_FREE,
@@ -166,11 +165,11 @@ def certify_command(
     )
 
     def opened(session: "Session") -> "AbstractContextManager[Runtime]":
-        return cli_explore.opened(choice, session, path=contract_file, named=True)
+        return cli_deployed.opened(choice, session, path=contract_file, named=True)
 
     directory = empty_directory(out)
     with (
-        cli_explore.told_in_one_line(),
+        cli_deployed.told_in_one_line(),
         kept_if_filled(directory) if out is None else nullcontext(),
         report.progress(contract, asked.profile.name, seed=asked.seed, quiet=format_ == "json") as listener,
         open_session(in_memory=True) as session,
@@ -213,7 +212,7 @@ def certify_command(
         # A finding that was accepted by name does not stand against the certificate that names it.
         code = ExitCode.HELD if issued and not certifier.harness_failures else code
     # Lanes of an exploration that the subject broke off may still wait for what will never come.
-    return cli_explore.leave(code) if certifier.unexplored else code
+    return cli_deployed.leave(code) if certifier.unexplored else code
 
 
 def _told_what_is_left(contract_file: Path) -> bool:
@@ -232,7 +231,7 @@ def _controls(asked: "Asked", *, directory: Path) -> "tuple[Control, ...]":
     from msgspec.structs import replace
 
     from harness.certify.controls import campaigns, run_controls
-    from harness.cli_explore import opened
+    from harness.cli_deployed import opened
     from harness.session import open_session
 
     path = reference_contract()

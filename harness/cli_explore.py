@@ -1,150 +1,183 @@
-"""How `jobproof explore` does its work: crash points one by one, and schedules of several faults."""
+"""`jobproof explore`: every crash point of one job."""
 
 import difflib
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+import random
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from harness.bad_input import BadInputError
-from harness.codec import UnreadableError
+from harness.boundaries.rules import Side
+from harness.cli_input import (
+    LOCAL,
+    completed,
+    empty_directory,
+    named,
+    python_option,
+    reference_contract,
+    runtime_choice,
+    runtime_options,
+)
+from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option, lanes_for
 from harness.contract import Contract
-from harness.contract_file import working_directory
-from harness.exit_codes import ExitCode, exit_code
-from harness.explore.combine import combine, plans_for
-from harness.explore.combined import told
-from harness.explore.exploration import Choice, Explorer, NoSuchPointError
-from harness.explore.files import checked, finish
-from harness.plan import Plan, RuntimeChoice
-from harness.report import exploration as report
-from harness.report import terminal
-from harness.report.visible import ERROR_LENGTH_MAX, visible
-from harness.runtimes.choice import RUNTIMES, NotHereError, Place
-from harness.runtimes.runtime import Runtime
-from harness.services.broker import BrokerServer, NoBrokerError, resolve
-from harness.session import Session, open_session
-from harness.system import SubjectError
+from harness.exit_codes import ExitCode
+from harness.system import Target
+
+Named = TypeVar("Named")
+SCHEDULES_MAX = 10_000
+_WORST_FIRST = (
+    ExitCode.INTERRUPTED,
+    ExitCode.BAD_INPUT,
+    ExitCode.VIOLATED,
+    ExitCode.HARNESS_FAILED,
+    ExitCode.UNKNOWN,
+    ExitCode.HELD,
+)
 
 
-def explore(plan: Plan, choice: Choice, *, path: Path, directory: Path, format_: str) -> int:
-    """Crash points: kill, judge, report; the exit code."""
-    (directory / "events").mkdir()
-    began = datetime.now(UTC)
-    with (
-        told_in_one_line(),
-        open_session(in_memory=True) as session,
-        opened(choice.runtime, session, path=path, named=bool(choice.contract_file)) as runtime,
-        report.progress(plan, lanes=choice.lanes, quiet=format_ == "json") as listener,
-    ):
-        explorer = Explorer(
-            plan,
-            choice,
-            directory=directory,
-            session=session,
-            runtime=runtime,
-            listener=listener,
-        )
-        found = explorer.carry_out(began=began)
-    finish(directory, found)
-    exited = exit_code(found.outcome, harness_failed=bool(explorer.harness_failures))
-    if format_ == "json":
-        click.echo((directory / "explore.json").read_bytes().rstrip())
-    else:
-        report.show(found, directory=directory, code=exited)
-    for failure in explorer.harness_failures:
-        click.echo(f"jobproof: the harness failed at {failure}", err=True)
-    return exited
+def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str], tuple[Named, ...]]:
+    """A callback for an option that takes some of an enumeration's values, separated by commas."""
+
+    def chosen(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[Named, ...]:
+        known = [str(value) for value in names]  # type: ignore[attr-defined]
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        wrong = [word for word in words if word not in known]
+        if wrong or not words:
+            raise click.BadParameter(f"{', '.join(wrong) or 'nothing'}: expected some of {', '.join(known)}")
+        return tuple(value for value in names if str(value) in words)  # type: ignore[attr-defined]
+
+    return chosen
 
 
-def check(directory: Path, format_: str) -> int:
+@click.command("explore")
+@click.argument("contract_file", type=click.Path(path_type=Path), required=False, metavar="[CONTRACT]")
+@python_option
+@runtime_options
+@click.option("--job", required=True, metavar="NAME", help="The task: its name, or the last part of it.")
+@click.option("--bug", default="", metavar="NAME", help="Plant a known bug first.")
+@click.option("--targets", default="child,main,group", show_default=True, callback=_one_of(Target), help="Who dies.")
+@click.option("--sides", default="before,after", show_default=True, callback=_one_of(Side), help="Of each boundary.")
+@click.option("--only", multiple=True, metavar="POINT", help="A crash point by its name, exactly as the report has it.")
+@click.option("--lanes", type=WholeNumber(1, LANES_MAX), default=None, help="In parallel. Default: the cores.")
+@click.option(
+    "--budget", type=Seconds(), default="60s", show_default=True, help="What is not tried by then is unknown."
+)
+@click.option(
+    "--schedules",
+    type=WholeNumber(1, SCHEDULES_MAX),
+    default=None,
+    metavar="N",
+    help="Then N seeded schedules of several faults; a failing one is shrunk.",
+)
+@click.option(
+    "--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Of schedules and drawn inputs. Default: drawn."
+)
+@click.option(
+    "--real-redelivery",
+    is_flag=True,
+    help="Leave redelivery to the job system: with Celery as slow as its visibility timeout.",
+)
+@click.option(
+    "--interception",
+    type=click.Choice(["seccomp", "proxy"]),
+    default=None,
+    envvar="JOBPROOF_INTERCEPTION",
+    show_envvar=True,
+    help="How workers are stopped. Default: the best that this machine allows.",
+)
+@click.option("--strict", is_flag=True, help="What the broker's own bookkeeping loses counts for the exit code, too.")
+@click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
+@format_option
+def explore_command(
+    contract_file: Path | None,
+    python: str,
+    runtime: str,
+    image: str,
+    base_image: str,
+    broker_image: str,
+    job: str,
+    bug: str,
+    targets: tuple[Any, ...],
+    sides: tuple[Any, ...],
+    only: tuple[str, ...],
+    lanes: int | None,
+    budget: float,
+    schedules: int | None,
+    seed: int | None,
+    real_redelivery: bool,
+    interception: str | None,
+    strict: bool,
+    out: Path | None,
+    format_: str,
+) -> int:
+    """Kill the worker at every boundary of a job, and say which crashes it survives.
 
-    try:
-        found = checked(directory)
-    except UnreadableError as error:
-        raise BadInputError(str(error)) from error
-    if format_ == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
-    else:
-        report.show(found, directory=None, code=exit_code(found.outcome))
-    return exit_code(found.outcome)
-
-
-def schedules(contract: Contract, *, path: Path, directory: Path, lanes: int, **words: Any) -> int:
-    """Seeded schedules of several faults, and the smallest that fails; the exit code. `words` are as for `combine`."""
-    server = broker_server()
-    plans = plans_for(contract, directory=directory, **words)
-    with (
-        told_in_one_line(),
-        terminal.progress(plans, runtime=f"{server.version} from {server.found}", lanes=lanes, quiet=False) as listener,
-        open_session() as session,
-    ):
-        result = combine(
-            contract,
-            directory=directory,
-            session=session,
-            server=server,
-            cwd=working_directory(path),
-            lanes=lanes,
-            listener=listener,
-            **words,
-        )
-    for line in told(result):
-        click.echo(visible(line))
-    for failure in result.harness_failures:
-        click.echo(f"jobproof: the harness failed in {failure}", err=True)
-    return exit_code(result.outcome, harness_failed=bool(result.harness_failures))
-
-
-@contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """What ends the work early: one line, once every process has ended, and the exit code."""
-    try:
-        yield
-    except NoSuchPointError as error:
-        near = difflib.get_close_matches(error.name, error.names, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(error.names) or 'none'}"
-        _leave_saying(ExitCode.BAD_INPUT, f"error: the job has no crash point {error.name!r}; {hint}")
-    except SubjectError as error:
-        _leave_saying(ExitCode.BAD_INPUT, f"error: {visible(' '.join(str(error).split()), ERROR_LENGTH_MAX)}")
-    except KeyboardInterrupt:
-        _leave_saying(ExitCode.INTERRUPTED, "interrupted")
-
-
-def _leave_saying(code: int, message: str) -> NoReturn:
-    click.echo(f"jobproof: {' '.join(message.split())}", err=True)
-    leave(code)
-
-
-@contextmanager
-def opened(choice: RuntimeChoice, session: Session, *, path: Path, named: bool) -> Iterator[Runtime]:
-    """The runtime that was asked for, for the contract in a file. `named`: the person did name that one.
-
-    :raises BadInputError: what it needs is not here
+    CONTRACT is a contract in Python; without one it is the reference worker's.
     """
-    place = Place(session=session, cwd=working_directory(path), named=named, choice=choice)
-    with ExitStack() as stack:
-        try:
-            runtime = stack.enter_context(RUNTIMES[choice.name].open(place))
-        except NotHereError as error:
-            raise BadInputError(" ".join(str(error).split())) from error
-        yield runtime
+    from harness.explore.exploration import Choice
+    from harness.explore.interception import Way
+    from harness.explore.stage import plan_of
+    from harness.runtimes.choice import RUNTIMES
 
-
-def broker_server() -> BrokerServer:
+    chosen_runtime = runtime_choice(runtime, image=image, base_image=base_image, broker_image=broker_image)
+    way = Way(interception) if interception is not None else None
+    if way is Way.SECCOMP and (reason := RUNTIMES[runtime].unwatched()):
+        raise BadInputError(f"--interception seccomp cannot be had with --runtime {runtime}: {reason}")
+    if schedules is not None and runtime != LOCAL:
+        raise BadInputError(f"--schedules cannot be had with --runtime {runtime}: they are run on local processes")
+    path = contract_file if contract_file is not None else reference_contract()
+    seed = seed if seed is not None else random.SystemRandom().randrange(SEED_MAX + 1)
+    contract = completed(path, python, chosen_runtime, seed=seed)
+    if bug:
+        named(bug, contract.planted_bugs, "bug")
+    task = _task(job, contract)
     try:
-        return resolve()
-    except NoBrokerError as error:
-        raise BadInputError(str(error)) from error
+        plan = plan_of(contract, task, bug=bug, seed=seed)
+    except LookupError as error:
+        raise BadInputError(str(error.args[0])) from error
+    choice = Choice(
+        targets=targets,
+        sides=sides,
+        only=only,
+        lanes=lanes if lanes is not None else lanes_for(),
+        budget_seconds=budget,
+        real_redelivery=real_redelivery,
+        interception=way,
+        strict=strict,
+        contract_file=str(contract_file) if contract_file is not None else "",
+        runtime=chosen_runtime,
+    )
+    from harness import cli_explored
+
+    if schedules is not None and format_ == "json":
+        raise BadInputError("--format json goes without --schedules: their result is result.json in the folder")
+    directory = empty_directory(out)
+    code = cli_explored.explore(plan, choice, path=path, directory=directory, format_=format_)
+    if schedules is None or code not in {ExitCode.HELD, ExitCode.VIOLATED, ExitCode.UNKNOWN}:
+        return code
+    (directory / "schedules").mkdir()
+    drawn = cli_explored.schedules(
+        contract,
+        path=path,
+        directory=directory / "schedules",
+        lanes=choice.lanes,
+        job=task,
+        bug=bug,
+        count=schedules,
+        seed=seed,
+        contract_file=choice.contract_file,
+    )
+    return next(each for each in _WORST_FIRST if each in {code, drawn})
 
 
-def leave(code: int) -> NoReturn:
-    """End now: the processes are gone, and the lanes' threads may still wait for what will never come."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def _task(job: str, contract: Contract) -> str:
+    """The name of the task that `job` means: its own, or the last part of it."""
+    names = {task.name: task.name for task in contract.tasks}
+    names |= {task.name.rpartition(".")[2]: task.name for task in contract.tasks}
+    if job not in names:
+        near = difflib.get_close_matches(job, list(names), n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(task.name for task in contract.tasks)}"
+        raise BadInputError(f"no task of the contract is called {job!r}; {hint}")
+    return names[job]

@@ -1,8 +1,9 @@
 """What several commands are given: a contract, a folder to write to; every mistake is told in one line."""
 
+import difflib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -153,3 +154,17 @@ def compiled(path: Path, *, seed: int = 0) -> Contract:
         return compile_contract(path, seed=seed)
     except ContractError as error:
         raise BadInputError(" ".join(str(error).split())) from error
+
+
+def named(name: str, among: Sequence[Any], what: str) -> Any:
+    """The one of that name.
+
+    :raises BadInputError: there is none; it says which was probably meant
+    """
+    for each in among:
+        if each.name == name:
+            return each
+    names = [each.name for each in among]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    raise BadInputError(f"no {what} is called {name!r}; {hint} (`jobproof list {what}s`)")

@@ -1,13 +1,21 @@
 """What options of several commands are read as."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from harness.cores import usable_cores
+
 SECONDS_MAX = 3600
 SEED_MAX = 2**32 - 1
 LANES_MAX = 64
+
+
+def lanes_for(lanes: Callable[[int], int] = lambda cores: cores) -> int:
+    """How many lanes to open where nobody said: `lanes` of the cores that may be used."""
+    return min(LANES_MAX, lanes(usable_cores()))
 
 
 class Seconds(click.ParamType[float]):

@@ -6,7 +6,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.01
+# A look asks the broker, or the kernel, and takes the time from those that are waited for: at first often, so that what
+# is quick is seen at once, then the more seldom the longer it has lasted already.
+POLL_SECONDS_MIN = 0.01
+POLL_SECONDS_MAX = 0.05
+_POLL_SHARE = 0.05  # of the time waited so far
 
 
 class WaitedInVainError(TimeoutError):
@@ -18,10 +22,11 @@ def wait_until(done: Callable[[], T | None], *, within: float, or_else: str) -> 
 
     :raises WaitedInVainError: with `or_else`, which names what did not happen
     """
-    deadline = time.monotonic() + within
+    began = time.monotonic()
     while True:
         if answer := done():
             return answer
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - began
+        if waited >= within:
             raise WaitedInVainError(f"{or_else} within {within:g} s")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(POLL_SECONDS_MAX, max(POLL_SECONDS_MIN, waited * _POLL_SHARE)))

@@ -98,7 +98,10 @@ def swept_containers(root: Path) -> list[str]:
 
 
 RUNTIMES: dict[str, RuntimeKind] = {
-    "local": RuntimeKind(capabilities=CAPABILITIES, lanes=lambda cores: cores, unwatched=_local_unwatched, open=_local),
+    # A lane waits for a third of its time: for redelivery, a backoff, a limit. One more than cores fills that.
+    "local": RuntimeKind(
+        capabilities=CAPABILITIES, lanes=lambda cores: cores + 1, unwatched=_local_unwatched, open=_local
+    ),
     # Nothing is forked there from what has been imported: every program of a lane imports all it needs, at once.
     "docker": RuntimeKind(
         capabilities=CAPABILITIES | OF_HOSTS,

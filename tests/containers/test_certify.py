@@ -18,7 +18,7 @@ from harness.certificate.statement import Control, Statement
 from harness.certify.certify import Asked, Certifier
 from harness.certify.profiles import QUICK
 from harness.certify.result import Certification
-from harness.cli_explore import opened
+from harness.cli_deployed import opened
 from harness.contract_file import compile_contract
 from harness.plan import RuntimeChoice
 from harness.report.certification import progress

@@ -10,7 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OURS = ("harness", "scenarios", "reference_worker")
 LOADED = tuple(f"harness.systems.celery.{name}" for name in ("agent", "probe", "surveyor", "zygote"))
-TOPS = ("harness.campaign", "harness.cli", "harness.cli_certify", "harness.cli_explore", "harness.pytest_plugin")
+TOPS = tuple(
+    f"harness.{name}"
+    for name in ("campaign", "cli", "cli_certify", "cli_deployed", "cli_explore", "cli_explored", "pytest_plugin")
+)
 
 
 def files(package: str) -> dict[str, Path]:

@@ -61,6 +61,8 @@ LAZY = (
     "billiard.queues",
     "billiard.sharedctypes",
     "billiard.synchronize",
+    "cffi.cparser",  # billiard uses it, where it is installed, to tie a child to its parent: a quarter of all work
+    "email.policy",
     "kombu.asynchronous.hub",
     "kombu.asynchronous.timer",
     "kombu.pidbox",
