@@ -12,7 +12,7 @@ OURS = ("harness", "scenarios", "reference_worker")
 LOADED = tuple(f"harness.systems.celery.{name}" for name in ("agent", "probe", "surveyor", "zygote"))
 TOPS = tuple(
     f"harness.{name}"
-    for name in ("campaign", "cli", "cli_certify", "cli_deployed", "cli_explore", "cli_explored", "pytest_plugin")
+    for name in ("campaign", "cli", "cli_certify", "cli_deployed", "cli_explore", "cli_explored", "cli_list", "pytest_plugin")
 )
 
 
