@@ -226,8 +226,8 @@ class _Run:
 
     def _heal(self, number: int, step: Step, evidence: Evidence, stack: ExitStack) -> None:
         impact = evidence()
-        if impact is None:
-            self._missed(number, step, "it never met what it was to hurt")
+        if impact is None or impact.late:
+            self._missed(number, step, impact.late if impact is not None else "it never met what it was to hurt")
         else:
             self.recorder.record(
                 NEMESIS,

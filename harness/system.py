@@ -93,11 +93,13 @@ class Impact(Struct, frozen=True, kw_only=True):
     """What a fault hit: the exact targets, and the jobs that it met in flight.
 
     `idle`: it was to meet workers without a job; the canaries after it show what came of it.
+    `late`: why it does not count as landed, although something was hit; empty if it does.
     """
 
     targets: tuple[str, ...]
     jobs: tuple[JobId, ...]
     idle: bool = False
+    late: str = ""
 
 
 Evidence: TypeAlias = Callable[[], Impact | None]

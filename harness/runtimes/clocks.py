@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.runtimes import faketime
 from harness.runtimes.workers import LaneWorkers
-from harness.services.gate import Arrival
+from harness.services.gate import Arrival, jobs_of
 from harness.system import Evidence, Impact
 from harness.systems.driver import Driver
 
@@ -26,13 +26,12 @@ class LaneClocks:
     def move(self, arrival: Arrival | None, *, seconds: float) -> Iterator[Evidence]:
         node, _ = self._workers.victim(arrival)
         name = node.worker.name
-        jobs = (arrival.job,) if arrival is not None and arrival.job is not None else ()
 
         def told() -> Impact | None:
             ahead = self._driver.clock_ahead_seconds(name)
             if ahead is None or abs(ahead - seconds) > TOLERANCE_SECONDS:
                 return None
-            return Impact(targets=(f"clock of worker {name!r}",), jobs=jobs)
+            return Impact(targets=(f"clock of worker {name!r}",), jobs=jobs_of(arrival))
 
         faketime.show(self._directory, name, seconds)
         try:

@@ -3,9 +3,9 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -17,7 +17,7 @@ from harness.lane import Lane
 from harness.runtimes import faketime
 from harness.runtimes.launch import Launch
 from harness.runtimes.log_tail import tail
-from harness.services.gate import Arrival, Gate
+from harness.services.gate import Arrival, Gate, jobs_of
 from harness.store import HARNESS, OBSERVER, Recorder
 from harness.system import Impact, SubjectError, Target
 from harness.systems.driver import Driver
@@ -31,6 +31,7 @@ APPLIED_SECONDS_MAX = 0.5  # a request that is refused is waited for as long
 SECOND_RUN_SECONDS_MAX = 15.0
 TAKEN_SECONDS_MAX, STILL_SECONDS = 5.0, 0.3
 READY = "worker-ready"
+BODY_ENDED = "body-ended"
 
 
 @dataclass(kw_only=True)
@@ -134,20 +135,21 @@ class LaneWorkers:
 
     def kill(self, target: Target, arrival: Arrival | None, *, waiting_min: int = 0) -> Impact:
         node, child = self.victim(arrival)
-        if target is Target.CHILD and child == node.pid:
-            target = Target.MAIN  # a pool without children: its main process is what runs the job
-        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
-        for job in arrived:
-            self.driver.let_the_body_stand_alone(job)
-        if waiting_min:
-            self._await_backlog(node, len(arrived) + waiting_min)
-        if target is not Target.CHILD:
-            return self._kill_whole(node, target, arrived)
-        hit = f"pool child {child} of worker {node.worker.name!r}"
-        return self.end_child(node, child, lambda pid: os.kill(pid, signal.SIGKILL), hit, arrived)
+        if child == node.pid:
+            # A pool without children: its main process is what runs the job.
+            target, child = Target.MAIN if target is Target.CHILD else target, None
+        with _standing_still(child):
+            for job in jobs_of(arrival):
+                self.driver.let_the_body_stand_alone(job)
+            if waiting_min:
+                self._await_backlog(node, len(jobs_of(arrival)) + waiting_min)
+            if target is not Target.CHILD:
+                return self._kill_whole(node, target, arrival, child)
+            hit = f"pool child {child} of worker {node.worker.name!r}"
+            return self.end_child(node, child, lambda pid: os.kill(pid, signal.SIGKILL), hit, arrival)
 
     def end_child(
-        self, node: Node, child: int | None, how: Callable[[int], object], hit: str, arrived: tuple[JobId, ...]
+        self, node: Node, child: int | None, how: Callable[[int], object], hit: str, arrival: Arrival | None
     ) -> Impact:
         """Let `how` end one pool child, until it is gone; the worker goes on.
 
@@ -164,17 +166,26 @@ class LaneWorkers:
         clients = self.driver.connections_of(list(dying)) - shared
         how(doomed[0].pid)
         self._await_gone(node, doomed, clients)
-        return Impact(targets=(hit,), jobs=arrived)
+        return Impact(targets=(hit,), jobs=jobs_of(arrival), late=self._gone_on(arrival, dying))
 
-    def _kill_whole(self, node: Node, target: Target, arrived: tuple[JobId, ...] = ()) -> Impact:
-        """Kill a main process, whose children die with it, or a whole group."""
+    def _kill_whole(
+        self, node: Node, target: Target, arrival: Arrival | None = None, still: int | None = None
+    ) -> Impact:
+        """Kill a main process, whose children die with it, or a whole group.
+
+        `still`: a child that was made to stand still, and is to be as it was by itself once its main process is dead.
+        """
+
+        def kill_main() -> None:
+            os.kill(node.pid, signal.SIGKILL)
+            _let_go_on(still)
+
         if target is Target.MAIN:
-            hit = f"main process {node.pid} of worker {node.worker.name!r}"
-            return self.end(node, lambda: os.kill(node.pid, signal.SIGKILL), hit, arrived)
+            return self.end(node, kill_main, f"main process {node.pid} of worker {node.worker.name!r}", arrival)
         hit = f"process group {node.pid} of worker {node.worker.name!r} ({len(self.tree(node))} processes)"
-        return self.end(node, lambda: os.killpg(node.pid, signal.SIGKILL), hit, arrived)
+        return self.end(node, lambda: os.killpg(node.pid, signal.SIGKILL), hit, arrival)
 
-    def end(self, node: Node, how: Callable[[], object], hit: str, arrived: tuple[JobId, ...] = ()) -> Impact:
+    def end(self, node: Node, how: Callable[[], object], hit: str, arrival: Arrival | None = None) -> Impact:
         """Let `how` end a whole worker, never while a message is between the broker and its booking, until it is gone.
 
         `hit` says what it is that is ended. The worker is down afterwards; `recover` starts it again.
@@ -187,7 +198,17 @@ class LaneWorkers:
             self._await_gone(node, doomed, clients)
         node.down = True
         node.dead_clients |= clients
-        return Impact(targets=(hit,), jobs=tuple(dict.fromkeys((*arrived, *held))))
+        jobs = tuple(dict.fromkeys((*jobs_of(arrival), *held)))
+        return Impact(targets=(hit,), jobs=jobs, late=self._gone_on(arrival, [each.pid for each in doomed]))
+
+    def _gone_on(self, arrival: Arrival | None, struck: Iterable[int]) -> str:
+        """That who came to the crash point had ended the body before it was struck, in words; empty if it had not.
+
+        Nobody is held there for ever: a client loses its patience. What has gone on was not struck where it should be.
+        """
+        if arrival is None or arrival.job is None or not self.gate.came_since(arrival, BODY_ENDED, struck):
+            return ""
+        return f"{arrival.job} had gone on from {arrival.point} before it was struck"
 
     def victim(self, arrival: Arrival | None) -> tuple[Node, int | None]:
         """The node to strike and the pool child that runs the arrived job.
@@ -280,13 +301,13 @@ class LaneWorkers:
 
     def loop(self, arrival: Arrival | None, *, times: int) -> Impact:
         node, _ = self.victim(arrival)
-        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
-        impacts = [self._kill_whole(node, Target.GROUP, arrived)]
+        impacts = [self._kill_whole(node, Target.GROUP, arrival)]
         while len(impacts) < times:
             impacts.append(self._kill_once_up(node))
         return Impact(
             targets=(f"worker {node.worker.name!r}, {times} times, and {times - 1} of them when it had just come up",),
             jobs=tuple(dict.fromkeys(job for impact in impacts for job in impact.jobs)),
+            late=impacts[0].late,
         )
 
     def _kill_once_up(self, node: Node) -> Impact:
@@ -335,6 +356,7 @@ class LaneWorkers:
         clients = self._clients_of(node)
         os.killpg(node.pid, signal.SIGSTOP)
         self._frozen.append(node)
+        late = self._gone_on(arrival, [process.pid for process in self.tree(node)])
         self.driver.wait_not_popping(clients, within=GONE_SECONDS_MAX)
         second = Node(worker=replace(node.worker, name=f"{node.worker.name}-{len(self.nodes) + 1}"))
         self.nodes[second.worker.name] = second
@@ -349,6 +371,7 @@ class LaneWorkers:
         return Impact(
             targets=(f"process group {node.pid} of worker {node.worker.name!r}",),
             jobs=tuple(dict.fromkeys((arrival.job, *held))),
+            late=late,
         )
 
     def thaw(self) -> None:
@@ -366,8 +389,11 @@ class LaneWorkers:
         except WaitedInVainError:
             process.resume()
             return None
-        jobs = (arrival.job,) if arrival is not None and arrival.job is not None else ()
-        return Impact(targets=(f"pool child {child} of worker {node.worker.name!r}",), jobs=jobs)
+        return Impact(
+            targets=(f"pool child {child} of worker {node.worker.name!r}",),
+            jobs=jobs_of(arrival),
+            late=self._gone_on(arrival, [child]),
+        )
 
     # --- deploys ---
 
@@ -375,7 +401,6 @@ class LaneWorkers:
         node, _ = self.victim(arrival)
         self._terminated = node
         node.dead_clients |= self._clients_of(node)
-        arrived = (arrival.job,) if arrival is not None and arrival.job is not None else ()
         held = self.driver.in_flight(node.dead_clients)
         if target is Target.GROUP:
             os.killpg(node.pid, signal.SIGTERM)
@@ -383,7 +408,7 @@ class LaneWorkers:
         else:
             os.kill(node.pid, signal.SIGTERM)
             hit = f"main process {node.pid} of worker {node.worker.name!r}"
-        return Impact(targets=(hit,), jobs=tuple(dict.fromkeys((*arrived, *held))))
+        return Impact(targets=(hit,), jobs=tuple(dict.fromkeys((*jobs_of(arrival), *held))))
 
     def finish_termination(self, *, grace_seconds: float) -> None:
         node, self._terminated = self._terminated, None
@@ -431,6 +456,28 @@ def runs(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
+
+
+@contextmanager
+def _standing_still(child: int | None) -> Iterator[None]:
+    """Keep a child where it stands, for as long as this is entered or until it is let go on or killed.
+
+    A strike has to wait for what is not the child's: messages are booked, the early acknowledgement leaves. On a busy
+    machine the child's client could lose its patience meanwhile.
+    """
+    if child is not None:
+        with suppress(psutil.Error):  # it has ended, or is in a container and not ours to stop
+            psutil.Process(child).suspend()
+    try:
+        yield
+    finally:
+        _let_go_on(child)
+
+
+def _let_go_on(child: int | None) -> None:
+    if child is not None:
+        with suppress(psutil.Error):
+            psutil.Process(child).resume()
 
 
 def _lives(pid: int) -> bool:

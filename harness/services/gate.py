@@ -11,7 +11,7 @@ import struct
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,12 @@ class Arrival:
     pid: int
     occurrence: int
     details: dict[str, Any]
+    number: int = 0  # of all questions that the gate has been asked
+
+
+def jobs_of(arrival: Arrival | None) -> tuple[JobId, ...]:
+    """The job that somebody came to a crash point with, where anybody came with one."""
+    return (arrival.job,) if arrival is not None and arrival.job is not None else ()
 
 
 @dataclass(kw_only=True)
@@ -67,6 +73,8 @@ class Gate:
         self._arms: list[Arm] = []
         self._counts: Counter[tuple[str, JobId | None]] = Counter()
         self._notices: dict[tuple[str, str], dict[str, Any]] = {}
+        self._asked = 0
+        self._last: dict[tuple[str, JobId | None, int], int] = {}  # the number of the last question there of a process
         self._server = _Server(str(path), self)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="gate", daemon=True).start()
 
@@ -99,6 +107,11 @@ class Gate:
                     arm.release()
             self._changed.wait_for(lambda: self._counts[until, arrival.job] > before, timeout=within)
 
+    def came_since(self, arrival: Arrival, point: str, pids: Iterable[int]) -> bool:
+        """Whether one of these processes has brought the same job to another point since."""
+        with self._changed:
+            return any(self._last.get((point, arrival.job, pid), 0) > arrival.number for pid in pids)
+
     def reset(self) -> None:
         """Nothing is armed, and occurrences count from 1 again."""
         with self._changed:
@@ -120,11 +133,15 @@ class Gate:
         with self._changed:
             self._notices[point, str(question.get("node"))] = question
             self._counts[point, job] += 1
+            pid = int(question.get("pid", 0))
+            self._asked += 1
+            self._last[point, job, pid] = self._asked
             occurrence = self._counts[point, job]
             arm = next((arm for arm in self._arms if self._meets(arm, point, job, occurrence)), None)
             if arm is not None:
-                pid = int(question.get("pid", 0))
-                arm.arrival = Arrival(point=point, job=job, pid=pid, occurrence=occurrence, details=question)
+                arm.arrival = Arrival(
+                    point=point, job=job, pid=pid, occurrence=occurrence, details=question, number=self._asked
+                )
                 arm.arrived.set()
             self._changed.notify_all()
         if arm is None:

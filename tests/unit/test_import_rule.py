@@ -10,10 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OURS = ("harness", "scenarios", "reference_worker")
 LOADED = tuple(f"harness.systems.celery.{name}" for name in ("agent", "probe", "surveyor", "zygote"))
-TOPS = tuple(
-    f"harness.{name}"
-    for name in ("campaign", "cli", "cli_certify", "cli_deployed", "cli_explore", "cli_explored", "cli_list", "pytest_plugin")
-)
+COMMANDS = ("cli", "cli_certify", "cli_deployed", "cli_explore", "cli_explored", "cli_list")
+TOPS = tuple(f"harness.{name}" for name in ("campaign", *COMMANDS, "pytest_plugin"))
 
 
 def files(package: str) -> dict[str, Path]:

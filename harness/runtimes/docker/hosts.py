@@ -10,7 +10,6 @@ import docker
 import psutil
 from docker.errors import APIError
 
-from harness.events import JobId
 from harness.runtimes.docker import packets
 from harness.runtimes.docker.containers import ContainerLane
 from harness.runtimes.docker.disk import Disk
@@ -20,7 +19,7 @@ from harness.runtimes.docker.memory import oom_events
 from harness.runtimes.docker.network import Network
 from harness.runtimes.docker.processes import limit_processes, refusals
 from harness.runtimes.workers import LaneWorkers, Node, runs
-from harness.services.gate import Arrival
+from harness.services.gate import Arrival, jobs_of
 from harness.system import Direction, Evidence, Impact, SubjectError, Target
 from harness.systems.driver import Driver
 from harness.waiting import WaitedInVainError, wait_until
@@ -74,7 +73,7 @@ class ContainerHosts:
             self._driver.drop(clients)
 
         hit = f"host of worker {node.worker.name!r}, without a word to its peers"
-        impact = self._workers.end(node, vanish, hit, _jobs(arrival))
+        impact = self._workers.end(node, vanish, hit, arrival)
         try:
             yield lambda: impact
         finally:
@@ -87,7 +86,7 @@ class ContainerHosts:
     def _cut_off_one_way(self, arrival: Arrival | None, direction: Direction) -> Iterator[Evidence]:
         node, _ = self._host(arrival)
         held = self._driver.in_flight(self._connections(node))
-        jobs = tuple(dict.fromkeys((*_jobs(arrival), *held)))
+        jobs = tuple(dict.fromkeys((*jobs_of(arrival), *held)))
         impact = Impact(targets=(f"packets {direction} worker {node.worker.name!r}",), jobs=jobs)
         with self._driver.nothing_in_between():
             packets.drop(node.pid, direction)
@@ -105,7 +104,7 @@ class ContainerHosts:
         with self._driver.nothing_in_between():
             self._client.api.disconnect_container_from_network(container, self._network.name)
         impact = Impact(
-            targets=(f"network of worker {node.worker.name!r}",), jobs=tuple(dict.fromkeys((*_jobs(arrival), *held)))
+            targets=(f"network of worker {node.worker.name!r}",), jobs=tuple(dict.fromkeys((*jobs_of(arrival), *held)))
         )
         try:
             yield lambda: impact
@@ -124,7 +123,7 @@ class ContainerHosts:
         def evidence() -> Impact | None:
             if self._throttled(container) <= before:
                 return None
-            return Impact(targets=(f"processors of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+            return Impact(targets=(f"processors of worker {node.worker.name!r}",), jobs=jobs_of(arrival))
 
         try:
             yield evidence
@@ -137,7 +136,7 @@ class ContainerHosts:
         node, container = self._host(arrival)
         before = self._shell(container, "cat /etc/resolv.conf")
         self._shell(container, f"echo nameserver {NOBODY} > /etc/resolv.conf")
-        impact = Impact(targets=(f"name server of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+        impact = Impact(targets=(f"name server of worker {node.worker.name!r}",), jobs=jobs_of(arrival))
         try:
             yield lambda: impact
         finally:
@@ -149,15 +148,15 @@ class ContainerHosts:
         node, child = self._workers.victim(arrival)
         container = self._lane.container_of(node.pid)
         told = oom_events(self._client, container)
-        name, jobs = node.worker.name, _jobs(arrival)
-        for job in jobs:
+        name = node.worker.name
+        for job in jobs_of(arrival):
             self._driver.let_the_body_stand_alone(job)
         if target is Target.CHILD and child not in {None, node.pid}:
             hit = f"memory of worker {name!r}: the kernel killed pool child {child}"
-            impact = self._workers.end_child(node, child, partial(self._leave_no_memory, container), hit, jobs)
+            impact = self._workers.end_child(node, child, partial(self._leave_no_memory, container), hit, arrival)
         else:
             hit = f"memory of worker {name!r}: the kernel killed main process {node.pid}"
-            impact = self._workers.end(node, partial(self._leave_no_memory, container, node.pid), hit, jobs)
+            impact = self._workers.end(node, partial(self._leave_no_memory, container, node.pid), hit, arrival)
         try:
             yield lambda: impact if told() else None
         finally:
@@ -168,7 +167,7 @@ class ContainerHosts:
     @contextmanager
     def exhaust_files(self, arrival: Arrival | None) -> Iterator[Evidence]:
         node, _ = self._host(arrival)
-        impact = Impact(targets=(f"open files of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+        impact = Impact(targets=(f"open files of worker {node.worker.name!r}",), jobs=jobs_of(arrival))
         with no_more_files(lambda: self._workers.tree(node)):
             yield lambda: impact
 
@@ -181,7 +180,7 @@ class ContainerHosts:
         def evidence() -> Impact | None:
             if not refused():
                 return None
-            return Impact(targets=(f"processes of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+            return Impact(targets=(f"processes of worker {node.worker.name!r}",), jobs=jobs_of(arrival))
 
         try:
             yield evidence
@@ -193,13 +192,13 @@ class ContainerHosts:
     def fill_disk(self, arrival: Arrival | None) -> Iterator[Evidence]:
         node, _ = self._host(arrival)
         with Disk(node.pid, self._directory).full():
-            yield lambda: Impact(targets=(f"disk of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+            yield lambda: Impact(targets=(f"disk of worker {node.worker.name!r}",), jobs=jobs_of(arrival))
 
     @contextmanager
     def protect_disk(self, arrival: Arrival | None) -> Iterator[Evidence]:
         node, _ = self._host(arrival)
         with Disk(node.pid, self._directory).read_only():
-            yield lambda: Impact(targets=(f"disk of worker {node.worker.name!r}",), jobs=_jobs(arrival))
+            yield lambda: Impact(targets=(f"disk of worker {node.worker.name!r}",), jobs=jobs_of(arrival))
 
     def _host(self, arrival: Arrival | None) -> tuple[Node, str]:
         node, _ = self._workers.victim(arrival)
@@ -245,7 +244,3 @@ class ContainerHosts:
     def _eat(self, container: str) -> None:
         with suppress(APIError, SubjectError, OSError):  # it ends with its container
             self._shell(container, _EAT)
-
-
-def _jobs(arrival: Arrival | None) -> tuple[JobId, ...]:
-    return (arrival.job,) if arrival is not None and arrival.job is not None else ()

@@ -18,4 +18,5 @@ def greet(whom: str, tone: str = "plain") -> None:
         headers={"Content-Type": "application/json"},
         method="POST",
     )
-    urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - as above
+    patience_seconds = float(os.environ.get("GREETINGS_PATIENCE_SECONDS", "5"))
+    urllib.request.urlopen(request, timeout=patience_seconds).close()  # noqa: S310 - as above
