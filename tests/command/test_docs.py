@@ -69,7 +69,7 @@ def test_make_knows_every_target_that_the_docs_name() -> None:
 def test_the_output_in_the_readme_is_what_is_printed_today(jobproof: JobproofCommand) -> None:
     block = next(block for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
     shown = [line for line in block.splitlines()[1:] if line != "..."]
-    ran = jobproof("run", "--bug", "check-then-send", "--seed", "7", "--jobs", "2", out=True)
+    ran = jobproof("run", "--bug", "check-then-send", "--seed", "7", "--jobs", "3", out=True)
     printed = [stable(line) for line in ran.out.splitlines()]
     for line in shown:
         assert stable(line) in printed
