@@ -11,6 +11,8 @@ from harness.events import (
     Delivered,
     DrainTimedOut,
     Event,
+    FaultBegan,
+    FaultEnded,
     FaultLanded,
     JobId,
     NodeExited,
@@ -133,18 +135,29 @@ def _never_taken(history: History, timed_out: DrainTimedOut) -> Iterator[tuple[J
 
 
 def _deserted(history: History) -> Iterator[NodeExited]:
-    """Workers that ended before the run was over, by no fault of the harness's, and stayed away."""
+    """Workers that ended before the run was over, by no fault of the harness's, and stayed away.
+
+    Where the record was cut while a fault was in force, who ended since may have been hit by it: that is told later.
+    """
     gone: dict[str, NodeExited] = {}
+    in_force: dict[int, dict[str, NodeExited]] = {}  # step -> who was gone already when its fault began
     for event in history.events:
         match event:
+            case FaultBegan(step=step):
+                in_force[step] = gone.copy()
+            case FaultEnded(step=step):
+                in_force.pop(step, None)
             case NodeStarted(node=node):
                 gone.pop(node, None)
             case NodeExited(node=node):
                 gone[node] = event
             case QueueDrained() | DrainTimedOut() | RunAborted() | RunEnded():
+                in_force.clear()
                 break  # what ends now is ended by the harness
             case _:
                 pass
+    for before in in_force.values():
+        gone = {node: exited for node, exited in gone.items() if before.get(node) is exited}
     hit = [target for event in history.of(FaultLanded) for target in event.targets]
     return (exited for exited in gone.values() if not any(_names(target, exited) for target in hit))
 

@@ -166,7 +166,7 @@ class LaneWorkers:
         clients = self.driver.connections_of(list(dying)) - shared
         how(doomed[0].pid)
         self._await_gone(node, doomed, clients)
-        return Impact(targets=(hit,), jobs=jobs_of(arrival), late=self._gone_on(arrival, dying))
+        return Impact(targets=(hit,), jobs=jobs_of(arrival), late=self._gone_on(arrival, [each.pid for each in below]))
 
     def _kill_whole(
         self, node: Node, target: Target, arrival: Arrival | None = None, still: int | None = None
@@ -229,12 +229,12 @@ class LaneWorkers:
         """
 
         def told() -> bool:
-            ran_on = self.driver.ran_on(job, self.pids())
+            ran_on = self.driver.ran_on(job, self.pids)
             return _lives(ran_on[1]) if ran_on is not None else len(self.nodes) == 1
 
         with suppress(WaitedInVainError):
             wait_until(told, within=TOLD_SECONDS_MAX, or_else="nobody was seen to begin the job")
-        return self.driver.ran_on(job, self.pids())
+        return self.driver.ran_on(job, self.pids)
 
     def tree(self, node: Node) -> list[psutil.Process]:
         main = psutil.Process(node.pid)

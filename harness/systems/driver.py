@@ -71,8 +71,12 @@ class Driver(Messages, Protocol):
         """Take note of what is said at a crash point, and tell which job it is about."""
         ...
 
-    def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
-        """The node and the process that last began the job; None if that was not seen."""
+    def ran_on(self, job: JobId, nodes: Callable[[], Mapping[str, list[int]]]) -> tuple[str, int] | None:
+        """The node and the process that last began the job; None if that was not seen.
+
+        `nodes` is asked only where it is needed: to look at every process of a busy machine takes as long as a client's
+        patience.
+        """
         ...
 
     def clock_ahead_seconds(self, node: str) -> float | None:

@@ -125,7 +125,7 @@ def test_a_worker_is_ready_when_it_waits_for_a_message_and_is_known_by_its_conne
     assert not driver.is_ready("other", ledger.pid)
     driver.enqueue(job(1))
     assert arm.wait(within=20) is not None
-    assert driver.ran_on(job(1).job, {"other": [ledger.pid], "only": [pid]}) == ("only", pid)
+    assert driver.ran_on(job(1).job, lambda: {"other": [ledger.pid], "only": [pid]}) == ("only", pid)
     assert driver.in_flight(driver.connections_of([pid])) == ("job-1",)
     assert driver.left() == "0 queued, 0 in workers' lists, 1 workers busy"
     assert driver.attempts_ended(job(1).job) == 0

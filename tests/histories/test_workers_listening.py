@@ -11,6 +11,8 @@ from harness.events import (
     EnqueueCalled,
     EnqueueReturned,
     Event,
+    FaultBegan,
+    FaultEnded,
     FaultLanded,
     NodeExited,
     NodeStarted,
@@ -151,6 +153,25 @@ def test_a_killed_pool_child_does_not_excuse_the_end_of_its_worker() -> None:
     killed = FaultLanded(step=0, fault="SIGKILL", targets=("pool child 777 of worker 'only'",), jobs=("job-1",))
     exited = NodeExited(at=4, node="only", pid=77, status="exit 1")
     assert status(history(*JOB, killed, *TAKEN, exited, *DRAINED)) is VIOLATED
+
+
+GONE = NodeExited(at=2, node="only", pid=77, status="SIGKILL")
+BEGAN = FaultBegan(at=2, step=0, fault="SIGKILL the main process")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        pytest.param((BEGAN, GONE), UNKNOWN, id="cut between the kill and the word of it"),
+        pytest.param((GONE, BEGAN), VIOLATED, id="it had ended before"),
+        pytest.param((BEGAN, FaultEnded(at=3, step=0, fault=BEGAN.fault), GONE), VIOLATED, id="the fault was over"),
+        pytest.param((BEGAN, GONE, *NEVER_DRAINED), VIOLATED, id="the record goes on, and no word came"),
+    ],
+)
+def test_who_ended_while_a_fault_was_in_force_is_not_missed_where_the_record_was_cut(
+    events: tuple[Event, ...], expected: Status
+) -> None:
+    assert status(history(*JOB, *TAKEN, *events)) is expected
 
 
 def test_what_ends_after_the_run_was_ended_by_the_harness() -> None:

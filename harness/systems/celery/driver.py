@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +211,7 @@ class CeleryDriver(RedisDriver[Tap]):
                     self._finished[job] += str(question.get("state")) not in NOT_FINISHED
         return job
 
-    def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
+    def ran_on(self, job: JobId, nodes: Callable[[], Mapping[str, list[int]]]) -> tuple[str, int] | None:
         """The node and the process that last began the job's body or one that it has enqueued, as the probe said."""
         del nodes
         with self._lock:

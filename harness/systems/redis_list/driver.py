@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -130,11 +130,11 @@ class ListDriver(RedisDriver[ListTap]):
     def hear(self, question: dict[str, Any]) -> JobId | None:
         return self._hear_request(question) if "request" in question else None
 
-    def ran_on(self, job: JobId, nodes: Mapping[str, list[int]]) -> tuple[str, int] | None:
+    def ran_on(self, job: JobId, nodes: Callable[[], Mapping[str, list[int]]]) -> tuple[str, int] | None:
         """The process that has the connection which last took a message of the job's; of several, the oldest."""
         self.monitor.sync()
         takers = {client for message in self._messages_of(job) if (client := self.tap.taken_by(message))}
-        for name, pids in nodes.items():
+        for name, pids in nodes().items():
             for pid in pids:
                 if self.connections_of([pid]) & takers:
                     return name, pid
