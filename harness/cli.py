@@ -38,6 +38,8 @@ jobs_option = click.option(
     "lanes",
     type=WholeNumber(1, LANES_MAX),
     default=None,
+    envvar="JOBPROOF_JOBS",
+    show_envvar=True,
     help="Lanes in parallel. Default: one more than cores, with docker half of the cores.",
 )
 

@@ -134,6 +134,7 @@ class LaneSystem(Generic[H]):
         self.driver.prepare()
         self.sidecars.start()
         self.workers.start()
+        self.sidecars.wait_started()
 
     def _launch(self, python: str, cwd: Path, release: Release | None = None) -> Launch:
         """The same in every scenario of a lane, so that one import of the subject serves them all."""

@@ -17,7 +17,7 @@ from harness.waiting import WaitedInVainError, wait_until
 
 GONE_SECONDS_MAX = 10.0
 STARTED_SECONDS_MAX = 20.0
-SLEEPS_SECONDS = 0.2
+SLEEPS_SECONDS = 0.1
 
 
 class LaneSidecars:
@@ -54,6 +54,13 @@ class LaneSidecars:
         for name in self._sidecars:
             if name not in self._pids:
                 self._spawn(name)
+
+    def wait_started(self) -> None:
+        """Until they have started, or for as long as may be waited: a monitor that is still importing misses an age."""
+        with suppress(WaitedInVainError):
+            wait_until(
+                self._all_started(tuple(self._pids.values())), within=STARTED_SECONDS_MAX, or_else="one did not start"
+            )
 
     def end(self) -> None:
         for name in [*self._pids]:
