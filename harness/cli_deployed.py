@@ -1,6 +1,5 @@
 """What every command shares that runs a subject: a runtime is opened, and whatever ends the work early is one line."""
 
-import difflib
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from harness.bad_input import BadInputError
 from harness.contract_file import working_directory
 from harness.exit_codes import ExitCode
 from harness.explore.exploration import NoSuchPointError
+from harness.nearest import hint
 from harness.plan import RuntimeChoice
 from harness.report.visible import ERROR_LENGTH_MAX, visible
 from harness.runtimes.choice import RUNTIMES, NotHereError, Place
@@ -29,9 +29,8 @@ def told_in_one_line() -> Iterator[None]:
     try:
         yield
     except NoSuchPointError as error:
-        near = difflib.get_close_matches(error.name, error.names, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(error.names) or 'none'}"
-        _leave_saying(ExitCode.BAD_INPUT, f"error: the job has no crash point {error.name!r}; {hint}")
+        told = f"error: the job has no crash point {error.name!r}; {hint(error.name, error.names)}"
+        _leave_saying(ExitCode.BAD_INPUT, told)
     except SubjectError as error:
         _leave_saying(ExitCode.BAD_INPUT, f"error: {visible(' '.join(str(error).split()), ERROR_LENGTH_MAX)}")
     except KeyboardInterrupt:

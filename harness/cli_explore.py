@@ -1,6 +1,5 @@
 """`jobproof explore`: every crash point of one job."""
 
-import difflib
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from harness.cli_input import (
 from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option, lanes_for
 from harness.contract import Contract
 from harness.exit_codes import ExitCode
+from harness.nearest import hint
 from harness.system import Target
 
 Named = TypeVar("Named")
@@ -177,7 +177,5 @@ def _task(job: str, contract: Contract) -> str:
     names = {task.name: task.name for task in contract.tasks}
     names |= {task.name.rpartition(".")[2]: task.name for task in contract.tasks}
     if job not in names:
-        near = difflib.get_close_matches(job, list(names), n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(task.name for task in contract.tasks)}"
-        raise BadInputError(f"no task of the contract is called {job!r}; {hint}")
+        raise BadInputError(f"no task of the contract is called {job!r}; {hint(job, names)}")
     return names[job]

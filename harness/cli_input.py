@@ -1,6 +1,5 @@
 """What several commands are given: a contract, a folder to write to; every mistake is told in one line."""
 
-import difflib
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import click
 
 from harness.bad_input import BadInputError
 from harness.contract import Contract, ContractError
+from harness.nearest import hint
 
 if TYPE_CHECKING:  # what is only needed for the types would be felt at every other command
     from harness.plan import RuntimeChoice
@@ -164,7 +164,5 @@ def named(name: str, among: Sequence[Any], what: str) -> Any:
     for each in among:
         if each.name == name:
             return each
-    names = [each.name for each in among]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
-    raise BadInputError(f"no {what} is called {name!r}; {hint} (`jobproof list {what}s`)")
+    meant = hint(name, [each.name for each in among])
+    raise BadInputError(f"no {what} is called {name!r}; {meant} (`jobproof list {what}s`)")

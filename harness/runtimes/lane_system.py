@@ -134,7 +134,8 @@ class LaneSystem(Generic[H]):
         self.driver.prepare()
         self.sidecars.start()
         self.workers.start()
-        self.sidecars.wait_started()
+        if restless := self.sidecars.wait_started():
+            self.recorder.record(HARNESS, SubjectDescribed(versions={"sidecars": restless}, settings={}))
 
     def _launch(self, python: str, cwd: Path, release: Release | None = None) -> Launch:
         """The same in every scenario of a lane, so that one import of the subject serves them all."""

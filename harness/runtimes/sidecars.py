@@ -55,12 +55,13 @@ class LaneSidecars:
             if name not in self._pids:
                 self._spawn(name)
 
-    def wait_started(self) -> None:
-        """Until they have started, or for as long as may be waited: a monitor that is still importing misses an age."""
+    def wait_started(self) -> str:
+        """Until they have started: a monitor that is still importing misses an age. Who did not, in words; or empty."""
+        pids = self._pids.copy()
         with suppress(WaitedInVainError):
-            wait_until(
-                self._all_started(tuple(self._pids.values())), within=STARTED_SECONDS_MAX, or_else="one did not start"
-            )
+            wait_until(self._all_started(tuple(pids.values())), within=STARTED_SECONDS_MAX, or_else="one did not start")
+        restless = [name for name, pid in pids.items() if not self._has_started(pid, self._recorder.now())]
+        return f"not at rest after {STARTED_SECONDS_MAX:g} s: {', '.join(restless)}" if restless else ""
 
     def end(self) -> None:
         for name in [*self._pids]:
@@ -106,7 +107,8 @@ class LaneSidecars:
         return f"what recovers jobs may find one for {left:.1f} s more" if left > 0 else ""
 
     def _all_started(self, pids: tuple[int, ...]) -> Callable[[], bool]:
-        return lambda: all(self._has_started(pid, self._recorder.now()) for pid in pids)
+        # Each is looked at each time: how long one has slept is known from the looks at it.
+        return lambda: all([self._has_started(pid, self._recorder.now()) for pid in pids])  # noqa: C419
 
     def _has_started(self, pid: int, now: float) -> bool:
         """Or has ended, for which nobody has to wait."""

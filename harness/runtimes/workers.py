@@ -138,7 +138,7 @@ class LaneWorkers:
         if child == node.pid:
             # A pool without children: its main process is what runs the job.
             target, child = Target.MAIN if target is Target.CHILD else target, None
-        with _standing_still(child):
+        with standing_still(child):
             for job in jobs_of(arrival):
                 self.driver.let_the_body_stand_alone(job)
             if waiting_min:
@@ -459,7 +459,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def _standing_still(child: int | None) -> Iterator[None]:
+def standing_still(child: int | None) -> Iterator[None]:
     """Keep a child where it stands, for as long as this is entered or until it is let go on or killed.
 
     A strike has to wait for what is not the child's: messages are booked, the early acknowledgement leaves. On a busy

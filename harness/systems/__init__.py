@@ -1,8 +1,7 @@
 """The job systems that subjects may be written for, one package each. To add one, write it and add it to `SYSTEMS`."""
 
-import difflib
-
 from harness.contract import Contract, ContractError
+from harness.nearest import hint
 from harness.systems.celery import CELERY
 from harness.systems.driver import JobSystem
 from harness.systems.redis_list import REDIS_LIST
@@ -17,9 +16,7 @@ def system_of(contract: Contract) -> JobSystem:
     """
     system = SYSTEMS.get(contract.system)
     if system is None:
-        near = difflib.get_close_matches(contract.system, SYSTEMS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(SYSTEMS)}"
-        raise ContractError(f"Contract: no job system is called {contract.system!r}; {hint}")
+        raise ContractError(f"Contract: no job system is called {contract.system!r}; {hint(contract.system, SYSTEMS)}")
     system.check(contract)
     return system
 

@@ -16,6 +16,7 @@ from harness.contract_file import compile_contract
 from harness.events import JobId
 from harness.faults.submit_again import SubmitAgain
 from harness.plan import AtStart, Plan, Step
+from harness.runtimes import sidecars
 from harness.runtimes.home import BOOT_VARIABLE, LaneHome, open_homes
 from harness.runtimes.lane_system import jobs_of_steps, needed_workers
 from harness.runtimes.process import deploy
@@ -192,3 +193,26 @@ def test_sidecars_run_in_a_watched_plan_only_and_their_end_is_recorded(
     record = (tmp_path / "events" / "watched.harness.jsonl").read_text()
     assert '"node":"monitor"' in record
     assert signal.SIGKILL.name in record
+
+
+def test_a_sidecar_that_never_comes_to_rest_is_waited_for_no_longer_than_may_be_and_told(
+    session: Session, home: LaneHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sidecars, "STARTED_SECONDS_MAX", 0.5)
+    busy = Sidecar(name="busy", command=("{python}", "-c", "while True: pass"))
+    idle = Sidecar(name="idle", command=("sleep", "600"))
+    (tmp_path / "events").mkdir()
+    recorder = Recorder(tmp_path, "watched")
+    with deploy(
+        plan_of(replace(compile_contract(PINGS), sidecars=(busy, idle)), "watched", watched=True),
+        session=session,
+        server=resolve(),
+        recorder=recorder,
+        name=f"restless-{tmp_path.name[-8:]}",
+        cwd=PINGS.parent,
+        home=home,
+    ):
+        pass
+    recorder.close()
+    record = (tmp_path / "events" / "watched.harness.jsonl").read_text()
+    assert '"versions":{"sidecars":"not at rest after 0.5 s: busy"}' in record

@@ -18,7 +18,7 @@ from harness.runtimes.docker.limits import MEMORY, PIDS_MAX, cpu_quota
 from harness.runtimes.docker.memory import oom_events
 from harness.runtimes.docker.network import Network
 from harness.runtimes.docker.processes import limit_processes, refusals
-from harness.runtimes.workers import LaneWorkers, Node, runs
+from harness.runtimes.workers import LaneWorkers, Node, runs, standing_still
 from harness.services.gate import Arrival, jobs_of
 from harness.system import Direction, Evidence, Impact, SubjectError, Target
 from harness.systems.driver import Driver
@@ -149,14 +149,15 @@ class ContainerHosts:
         container = self._lane.container_of(node.pid)
         told = oom_events(self._client, container)
         name = node.worker.name
-        for job in jobs_of(arrival):
-            self._driver.let_the_body_stand_alone(job)
-        if target is Target.CHILD and child not in {None, node.pid}:
-            hit = f"memory of worker {name!r}: the kernel killed pool child {child}"
-            impact = self._workers.end_child(node, child, partial(self._leave_no_memory, container), hit, arrival)
-        else:
-            hit = f"memory of worker {name!r}: the kernel killed main process {node.pid}"
-            impact = self._workers.end(node, partial(self._leave_no_memory, container, node.pid), hit, arrival)
+        with standing_still(child):
+            for job in jobs_of(arrival):
+                self._driver.let_the_body_stand_alone(job)
+            if target is Target.CHILD and child not in {None, node.pid}:
+                hit = f"memory of worker {name!r}: the kernel killed pool child {child}"
+                impact = self._workers.end_child(node, child, partial(self._leave_no_memory, container), hit, arrival)
+            else:
+                hit = f"memory of worker {name!r}: the kernel killed main process {node.pid}"
+                impact = self._workers.end(node, partial(self._leave_no_memory, container, node.pid), hit, arrival)
         try:
             yield lambda: impact if told() else None
         finally:

@@ -1,6 +1,5 @@
 """Celery on Redis, driven and watched from outside its own processes."""
 
-import difflib
 import json
 import time
 import uuid
@@ -22,6 +21,7 @@ from harness.events import (
     RedeliveryForced,
 )
 from harness.lane import Lane
+from harness.nearest import hint
 from harness.poison import PoisonKind
 from harness.runtimes.launch import Launch
 from harness.services.broker import Broker
@@ -89,9 +89,7 @@ class CeleryDriver(RedisDriver[Tap]):
         for task in self.contract.tasks:
             if task.name not in description["tasks"]:
                 own = [name for name in description["tasks"] if not name.startswith("celery.")]
-                near = difflib.get_close_matches(task.name, own, n=1, cutoff=0.4)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(own) or 'none'}"
-                raise SubjectError(f"{self.contract.app!r} has no task {task.name!r}; {hint}")
+                raise SubjectError(f"{self.contract.app!r} has no task {task.name!r}; {hint(task.name, own)}")
         self._acks_early = {name for name, task in description["tasks"].items() if not task["acks_late"]}
         self.tap.keys = Keys.of(description["settings"]["broker_transport_options"])
         return description
