@@ -174,8 +174,8 @@ def explore_command(
 
 def _task(job: str, contract: Contract) -> str:
     """The name of the task that `job` means: its own, or the last part of it."""
-    names = {task.name: task.name for task in contract.tasks}
-    names |= {task.name.rpartition(".")[2]: task.name for task in contract.tasks}
-    if job not in names:
-        raise BadInputError(f"no task of the contract is called {job!r}; {hint(job, names)}")
-    return names[job]
+    names = [task.name for task in contract.tasks]
+    meant = {name: name for name in names} | {name.rpartition(".")[2]: name for name in names}
+    if job not in meant:
+        raise BadInputError(f"no task of the contract is called {job!r}; {hint(job, names, short=meant)}")
+    return meant[job]

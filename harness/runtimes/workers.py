@@ -138,15 +138,21 @@ class LaneWorkers:
         if child == node.pid:
             # A pool without children: its main process is what runs the job.
             target, child = Target.MAIN if target is Target.CHILD else target, None
-        with standing_still(child):
-            for job in jobs_of(arrival):
-                self.driver.let_the_body_stand_alone(job)
+        with self.standing_alone(arrival, child):
             if waiting_min:
                 self._await_backlog(node, len(jobs_of(arrival)) + waiting_min)
             if target is not Target.CHILD:
                 return self._kill_whole(node, target, arrival, child)
             hit = f"pool child {child} of worker {node.worker.name!r}"
             return self.end_child(node, child, lambda pid: os.kill(pid, signal.SIGKILL), hit, arrival)
+
+    @contextmanager
+    def standing_alone(self, arrival: Arrival | None, child: int | None) -> Iterator[None]:
+        """The child stands still at its crash point, and its worker has done what it does by itself meanwhile."""
+        with _standing_still(child):
+            for job in jobs_of(arrival):
+                self.driver.let_the_body_stand_alone(job)
+            yield
 
     def end_child(
         self, node: Node, child: int | None, how: Callable[[int], object], hit: str, arrival: Arrival | None
@@ -459,7 +465,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def standing_still(child: int | None) -> Iterator[None]:
+def _standing_still(child: int | None) -> Iterator[None]:
     """Keep a child where it stands, for as long as this is entered or until it is let go on or killed.
 
     A strike has to wait for what is not the child's: messages are booked, the early acknowledgement leaves. On a busy

@@ -18,7 +18,7 @@ from harness.runtimes.docker.limits import MEMORY, PIDS_MAX, cpu_quota
 from harness.runtimes.docker.memory import oom_events
 from harness.runtimes.docker.network import Network
 from harness.runtimes.docker.processes import limit_processes, refusals
-from harness.runtimes.workers import LaneWorkers, Node, runs, standing_still
+from harness.runtimes.workers import LaneWorkers, Node, runs
 from harness.services.gate import Arrival, jobs_of
 from harness.system import Direction, Evidence, Impact, SubjectError, Target
 from harness.systems.driver import Driver
@@ -149,9 +149,7 @@ class ContainerHosts:
         container = self._lane.container_of(node.pid)
         told = oom_events(self._client, container)
         name = node.worker.name
-        with standing_still(child):
-            for job in jobs_of(arrival):
-                self._driver.let_the_body_stand_alone(job)
+        with self._workers.standing_alone(arrival, child):
             if target is Target.CHILD and child not in {None, node.pid}:
                 hit = f"memory of worker {name!r}: the kernel killed pool child {child}"
                 impact = self._workers.end_child(node, child, partial(self._leave_no_memory, container), hit, arrival)
