@@ -168,7 +168,7 @@ class Messages(Protocol):
         ...
 
     def double(self, job: JobId) -> None:
-        """Queue the job's message once more, byte for byte.
+        """Queue the job's message once more, byte for byte, where a worker takes it next.
 
         :raises SubjectError: its message was never seen in the broker
         """

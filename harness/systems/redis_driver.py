@@ -133,7 +133,8 @@ class RedisDriver(Generic[T]):
             raise SubjectError(f"the message of {job} was never seen in the broker, so it cannot be delivered again")
         message, (_, entry) = found[0]
         self.recorder.record(HARNESS, MessageDoubled(job=job, message=message, queue=entry.queue))
-        self.broker.client.lpush(entry.queue, entry.raw)
+        # Where the client's own redelivery puts it: it is the next to be taken, not the last.
+        self.broker.client.rpush(entry.queue, entry.raw)
 
     def attempts_ended(self, job: JobId) -> int:
         raise NotImplementedError
