@@ -184,12 +184,15 @@ class FilesRecorded(Stamped, frozen=True, tag=True, kw_only=True):
 
 
 class BaselineRecorded(Stamped, frozen=True, tag=True, kw_only=True):
-    """How the fault-free twin of this run ended. `effects` maps a job to its (label, fingerprint) pairs."""
+    """How the fault-free twin of this run ended. `effects` maps a job to its (label, fingerprint) pairs; `given_up` are
+    jobs that it should have done and ended as dead letters.
+    """
 
     effects: dict[JobId, tuple[tuple[str, str], ...]]
     state: dict[str, tuple[tuple[Any, ...], ...]]
     drained: bool
     files: dict[str, tuple[FileLeft, ...]] = {}
+    given_up: tuple[JobId, ...] = ()
 
 
 class RunAborted(Stamped, frozen=True, tag=True, kw_only=True):

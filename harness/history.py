@@ -339,6 +339,7 @@ def baseline_of(twin: History) -> BaselineRecorded:
         state={event.table: event.rows for event in twin.of(StateRecorded)},
         drained=twin.drained,
         files={event.folder: event.files for event in twin.of(FilesRecorded)},
+        given_up=tuple(job for job in twin.expected_done() if twin.letters[job]),
     )
 
 

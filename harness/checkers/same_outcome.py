@@ -17,7 +17,7 @@ class SameOutcome(Struct, frozen=True):
     the tables, and the files of the folders that the contract names. Jobs that were to end as dead letters are expected
     to have had no effect; where being done and being given up were both open, no effect but the twin's. Once the
     harness has given up waiting it heals what was to last until the end, and what the job then does is the outcome of
-    no fault: it is not compared.
+    no fault: it is not compared. Nor is a job that the twin itself gave up, and what then lies in tables and folders.
     """
 
     guarantee: str = "same-outcome"
@@ -36,6 +36,8 @@ class SameOutcome(Struct, frozen=True):
         differences: list[str] = []
         witnesses: list[Event] = []
         for job in history.accepted:
+            if job in baseline.given_up:
+                continue
             usual = set() if job in history.expected_dead() else set(baseline.effects.get(job, ()))
             effects = [event for event in history.effects[job] if event.at <= gave_up_at]
             found = {(event.label, history.content(job, event)) for event in effects}
@@ -47,14 +49,18 @@ class SameOutcome(Struct, frozen=True):
                 continue
             differences.append(_difference(job, found, usual))
             witnesses += effects
-        tables, unread = self._compare_tables(history, baseline, differences, witnesses) if not unjudged else (0, [])
-        folders = _Folders() if unjudged else _compare_folders(history, baseline)
+        ends_alike = not unjudged and not baseline.given_up
+        tables, unread = self._compare_tables(history, baseline, differences, witnesses) if ends_alike else (0, [])
+        folders = _compare_folders(history, baseline) if ends_alike else _Folders()
         differences += folders.differences
         witnesses += folders.witnesses
         if differences:
             return violated(named(differences), *witnesses)
         if unjudged:
             return unjudged
+        if baseline.given_up:
+            what = f"the fault-free run itself gave up {named(baseline.given_up)}"
+            return unknown(f"{what}, and what that left behind is nothing to compare with", baseline)
         unread = [f"table {name}" for name in unread] + [f"folder {name}" for name in folders.unread]
         if unread:
             return unknown(f"{named(unread)} of the contract was not read in this run and in its twin")

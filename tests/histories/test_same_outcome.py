@@ -6,6 +6,7 @@ from harness.events import (
     DEAD_LETTERED,
     EITHER,
     BaselineRecorded,
+    DeadLettered,
     DrainTimedOut,
     EffectApplied,
     EnqueueCalled,
@@ -15,7 +16,7 @@ from harness.events import (
     RunEnded,
     StateRecorded,
 )
-from harness.history import History
+from harness.history import History, baseline_of
 from harness.verdict import Status
 from tests.histories.scenes import CONTRACT, history, requested
 
@@ -309,6 +310,54 @@ def test_a_fault_free_run_that_never_drained_is_nothing_to_compare_with() -> Non
         BaselineRecorded(effects={"job-1": (("POST /mails", "usual"),)}, state={}, drained=False),
     )
     assert status(told) is UNKNOWN
+
+
+def test_what_the_fault_free_run_itself_gave_up_is_not_compared_with() -> None:
+    told = history(
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        requested(1, "POST /mails", "mail-a"),
+        EffectApplied(request=1, label="POST /mails", key=""),
+        QueueDrained(),
+        StateRecorded(table="invoices", rows=(("mail-a", "sent"),)),
+        RunEnded(),
+        BaselineRecorded(effects={"job-1": ()}, state={"invoices": ()}, drained=True, given_up=("job-1",)),
+    )
+    answer, because, _ = SameOutcome().check(told)
+    assert answer is UNKNOWN
+    assert "the fault-free run itself gave up job-1" in because
+
+
+def test_beside_a_job_that_the_fault_free_run_gave_up_another_that_went_missing_is_still_seen() -> None:
+    told = history(
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        EnqueueCalled(job="job-2", task="mail", identity="mail-b"),
+        EnqueueReturned(job="job-2", outcome="ok", message="m2"),
+        QueueDrained(),
+        RunEnded(),
+        BaselineRecorded(
+            effects={"job-1": (), "job-2": (("POST /mails", "usual"),)}, state={}, drained=True, given_up=("job-1",)
+        ),
+        contract=NO_TABLES,
+    )
+    answer, because, _ = SameOutcome().check(told)
+    assert answer is VIOLATED
+    assert "job-2" in because
+
+
+def test_the_twin_tells_which_jobs_it_gave_up_that_it_should_have_done() -> None:
+    twin = history(
+        EnqueueCalled(job="job-1", task="mail", identity="mail-a"),
+        EnqueueReturned(job="job-1", outcome="ok", message="m1"),
+        EnqueueCalled(job="job-2", task="mail", identity="mail-b", expected=DEAD_LETTERED),
+        EnqueueReturned(job="job-2", outcome="ok", message="m2"),
+        DeadLettered(message="m1", reason="late", body_digest="a", body_bytes=1),
+        DeadLettered(message="m2", reason="poison", body_digest="b", body_bytes=1),
+        QueueDrained(),
+        RunEnded(),
+    )
+    assert baseline_of(twin).given_up == ("job-1",)
 
 
 def test_where_nothing_was_accepted_nothing_is_known() -> None:
