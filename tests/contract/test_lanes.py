@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from harness.plan import AtStart, Plan, Step
 from harness.runtimes import sidecars
 from harness.runtimes.home import BOOT_VARIABLE, LaneHome, open_homes
 from harness.runtimes.lane_system import jobs_of_steps, needed_workers
-from harness.runtimes.process import deploy
+from harness.runtimes.process import LocalSystem, deploy
 from harness.scenario import workload_of
 from harness.services.broker import resolve
 from harness.services.ports import PORTS, claimed_ports
@@ -51,6 +52,18 @@ def home(session: Session) -> Iterator[LaneHome]:
         yield opened
 
 
+@contextmanager
+def deployed(plan: Plan, home: LaneHome, *, session: Session, record: Path) -> Iterator[LocalSystem]:
+    (record / "events").mkdir(exist_ok=True)
+    recorder = Recorder(record, plan.scenario)
+    name = f"{plan.scenario}-{record.name[-8:]}"
+    with deploy(
+        plan, session=session, server=resolve(), recorder=recorder, name=name, cwd=PINGS.parent, home=home
+    ) as system:
+        yield system
+    recorder.close()
+
+
 def test_claimed_ports_are_different_free_and_refused_to_others(tmp_path: Path) -> None:
     with claimed_ports(tmp_path, 6) as ports:
         assert len(set(ports)) == 6
@@ -72,19 +85,9 @@ def test_scenarios_of_a_lane_have_the_same_surroundings_an_empty_directory_and_n
     session: Session, home: LaneHome, tmp_path: Path
 ) -> None:
     contract = compile_contract(PINGS)
-    (tmp_path / "events").mkdir()
     seen = []
     for name in ("first", "second"):
-        recorder = Recorder(tmp_path, name)
-        with deploy(
-            plan_of(contract, name),
-            session=session,
-            server=resolve(),
-            recorder=recorder,
-            name=f"{name}-{tmp_path.name[-8:]}",
-            cwd=PINGS.parent,
-            home=home,
-        ) as system:
+        with deployed(plan_of(contract, name), home, session=session, record=tmp_path) as system:
             assert not list(home.directory.iterdir())
             assert system.broker_server.client.dbsize() <= 4  # bindings of the worker's, but no queue
             (home.directory / "left").touch()
@@ -93,7 +96,6 @@ def test_scenarios_of_a_lane_have_the_same_surroundings_an_empty_directory_and_n
             for job in system.plan.workload:
                 system.messages.enqueue(job)
             wait_until(lambda system=system: not system.left(), within=20, or_else="not drained")  # type: ignore[misc]
-        recorder.close()
     assert seen[0] == seen[1]
 
 
@@ -170,25 +172,14 @@ def test_sidecars_run_in_a_watched_plan_only_and_their_end_is_recorded(
     script = "import os,sys,time; print(sys.argv[1:], os.environ['PINGS_URL'], flush=True); time.sleep(600)"
     sidecar = Sidecar(name="monitor", command=("{python}", "-c", script, "{smtp_url}", "{lane}"))
     contract = replace(compile_contract(PINGS), sidecars=(sidecar,))
-    (tmp_path / "events").mkdir()
     logs = {}
     for name, watched in (("unwatched", False), ("watched", True)):
-        recorder = Recorder(tmp_path, name)
-        with deploy(
-            plan_of(contract, name, watched=watched),
-            session=session,
-            server=resolve(),
-            recorder=recorder,
-            name=f"{name}-{tmp_path.name[-8:]}",
-            cwd=PINGS.parent,
-            home=home,
-        ) as system:
+        with deployed(plan_of(contract, name, watched=watched), home, session=session, record=tmp_path) as system:
             log = system.lane.directory / "monitor.log"
             if watched:
                 said = wait_until(lambda log=log: log.read_text().strip(), within=10, or_else="silent")  # type: ignore[misc]
                 assert said == f"['{home.placeholders['smtp_url']}', '{home.name}'] {home.placeholders['ledger_url']}"
             logs[name] = log.exists()
-        recorder.close()
     assert logs == {"unwatched": False, "watched": True}
     record = (tmp_path / "events" / "watched.harness.jsonl").read_text()
     assert '"node":"monitor"' in record
@@ -201,18 +192,8 @@ def test_a_sidecar_that_never_comes_to_rest_is_waited_for_no_longer_than_may_be_
     monkeypatch.setattr(sidecars, "STARTED_SECONDS_MAX", 0.5)
     busy = Sidecar(name="busy", command=("{python}", "-c", "while True: pass"))
     idle = Sidecar(name="idle", command=("sleep", "600"))
-    (tmp_path / "events").mkdir()
-    recorder = Recorder(tmp_path, "watched")
-    with deploy(
-        plan_of(replace(compile_contract(PINGS), sidecars=(busy, idle)), "watched", watched=True),
-        session=session,
-        server=resolve(),
-        recorder=recorder,
-        name=f"restless-{tmp_path.name[-8:]}",
-        cwd=PINGS.parent,
-        home=home,
-    ):
+    plan = plan_of(replace(compile_contract(PINGS), sidecars=(busy, idle)), "watched", watched=True)
+    with deployed(plan, home, session=session, record=tmp_path):
         pass
-    recorder.close()
     record = (tmp_path / "events" / "watched.harness.jsonl").read_text()
     assert '"versions":{"sidecars":"not at rest after 0.5 s: busy"}' in record
