@@ -248,6 +248,7 @@ class LaneSystem(Generic[H]):
     def close(self) -> None:
         self.gate.close()
         self.driver.close()
+        self.broker_server.client.close()
 
 
 def needed_workers(plan: Plan) -> tuple[Worker, ...]:
