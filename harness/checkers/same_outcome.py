@@ -56,11 +56,8 @@ class SameOutcome(Struct, frozen=True):
         witnesses += folders.witnesses
         if differences:
             return violated(named(differences), *witnesses)
-        if unjudged:
+        if unjudged := unjudged or _gave_up(baseline):
             return unjudged
-        if baseline.given_up:
-            what = f"the fault-free run itself gave up {named(baseline.given_up)}"
-            return unknown(f"{what}, and what that left behind is nothing to compare with", baseline)
         unread = [f"table {name}" for name in unread] + [f"folder {name}" for name in folders.unread]
         if unread:
             return unknown(f"{named(unread)} of the contract was not read in this run and in its twin")
@@ -86,6 +83,14 @@ class SameOutcome(Struct, frozen=True):
                 differences.append(_rows_difference(state, baseline.state[table.table]))
                 witnesses.append(state)
         return len(history.contract.state) - len(unread), unread
+
+
+def _gave_up(baseline: BaselineRecorded) -> Finding | None:
+    """Unknown where the twin itself did not do what it should have done."""
+    if not baseline.given_up:
+        return None
+    what = f"the fault-free run itself gave up {named(baseline.given_up)}"
+    return unknown(f"{what}, and what that left behind is nothing to compare with", baseline)
 
 
 class _Folders(Struct):
