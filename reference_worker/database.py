@@ -14,8 +14,9 @@ from sqlalchemy.pool import NullPool
 
 metadata = sa.MetaData()
 
-# The database cannot be reached, is locked, or takes too long: it says nothing about the job.
-DOWN = (sa.exc.OperationalError, sa.exc.InterfaceError)
+# The database cannot be reached, is locked, takes too long, has ended the session or takes no writes at the moment (the
+# last two are an InternalError of PostgreSQL's): it says nothing about the job.
+DOWN = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
 
 # Below every soft limit: while the driver of SQLite waits, no signal is heard.
 _BUSY_SECONDS = 2

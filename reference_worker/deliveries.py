@@ -23,6 +23,8 @@ deliveries = sa.Table(
     sa.Column("identity", sa.String(255), nullable=False, index=True),
     sa.Column("message_id", sa.String(255), nullable=False),
     sa.Column("running_on", sa.String(255), nullable=False, index=True),
+    sa.Column("process_id", sa.Integer, nullable=False),
+    sa.Column("is_superseded", sa.Boolean, nullable=False),
     sa.Column("runs_until", sa.Float, nullable=False),
 )
 
@@ -43,11 +45,16 @@ class Deliveries:
         delivery_id = uuid.uuid4().hex
         with self._database.writing() as connection:
             connection.execute(
+                sa.update(deliveries).where(deliveries.c.message_id == _kept(message_id)).values(is_superseded=True)
+            )
+            connection.execute(
                 sa.insert(deliveries).values(
                     delivery_id=delivery_id,
                     identity=identity,
                     message_id=_kept(message_id),
                     running_on=self.node,
+                    process_id=os.getpid(),
+                    is_superseded=False,
                     runs_until=time.time() + hard_limit_seconds,
                 )
             )
@@ -87,16 +94,47 @@ class Deliveries:
         with self._database.reading() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).where(lost)) or 0)
 
+    def is_current(self, message_id: str, *, process_id: int | None) -> bool:
+        """Whether the body that runs in this process of this node is the last that was begun of its message.
+
+        False where another delivery has begun since, or has ended the job, and where the body never began or has been
+        given back: then there is, or was, somebody else who answers for the job.
+
+        :raises sqlalchemy.exc.OperationalError: the database is down
+        """
+        current = (
+            (deliveries.c.message_id == _kept(message_id))
+            & (deliveries.c.running_on == self.node)
+            & (deliveries.c.process_id == process_id)
+            & sa.not_(deliveries.c.is_superseded)
+        )
+        with self._database.reading() as connection:
+            return bool(connection.scalar(sa.select(sa.func.count()).where(current)))
+
     def give_back(self) -> None:
         """Count no loss for what runs on this node now: it is being shut down, and may be killed while it works.
 
-        Bodies that end in control afterwards take nothing back twice: their rows are gone.
+        What was lost on it before stays counted: those processes are not there any more. Bodies that end in control
+        afterwards take nothing back twice: their rows are gone.
         """
+        here = deliveries.c.running_on == self.node
         try:
             with self._database.writing() as connection:
-                connection.execute(sa.delete(deliveries).where(deliveries.c.running_on == self.node))
+                processes = connection.scalars(sa.select(deliveries.c.process_id).where(here).distinct()).all()
+                running = [process for process in processes if _is_there(process)]
+                connection.execute(sa.delete(deliveries).where(here, deliveries.c.process_id.in_(running)))
         except DOWN:
             _log.warning("what this worker runs counts as lost if it is killed now", exc_info=True)
+
+
+def _is_there(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _kept(message_id: str) -> str:

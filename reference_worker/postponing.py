@@ -9,6 +9,8 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 _log = logging.getLogger(__name__)
 
+HEADER = "reference_postponed"  # tells a wait of the worker's own from one that the producer asked for
+
 
 def postpone(task: Any, seconds: float) -> Ignore | Reject:
     """What to raise. The same message is published again, to be worked on after that time, and this delivery ends.
@@ -18,7 +20,12 @@ def postpone(task: Any, seconds: float) -> Ignore | Reject:
     request = task.request
     try:
         task.signature_from_request(
-            request, request.args, request.kwargs, countdown=seconds, retries=request.retries
+            request,
+            request.args,
+            request.kwargs,
+            countdown=seconds,
+            retries=request.retries,
+            headers={**(request.headers or {}), HEADER: True},
         ).apply_async()
     except Exception as error:  # whatever it is, the message must not end here
         return give_back(error, seconds)

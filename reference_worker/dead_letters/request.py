@@ -18,6 +18,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.asynchronous import timer
 
+from reference_worker import postponing
 from reference_worker.dead_letters import letter
 
 _LIMIT_SECONDS_MAX = 1e9
@@ -39,11 +40,15 @@ class DeadLetteringRequest(Request):
                 to_timestamp(timezone.to_system(self.eta))
             except (OverflowError, ValueError) as error:
                 raise InvalidTaskError(f"eta {self.eta!r} is no time: {error}") from error
-            self._eta = self._not_beyond_any_wait(self.eta)
+            if message.headers.get("retries") or message.headers.get(postponing.HEADER):
+                self._eta = self._not_beyond_any_wait(self.eta)
         self._is_given_up = False
+        self._is_ours: bool | None = None
 
     def _not_beyond_any_wait(self, eta: datetime) -> datetime:
-        """A wait is written into a message as the time when it ends: by a clock that was ahead, that is hours away."""
+        """A wait of the worker's own is written into its message as the time when it ends: by a clock that was ahead,
+        that is hours away. What a producer asked for is its own business.
+        """
         longest = getattr(self._task, "wait_seconds_max", None)
         if longest is None or eta <= (latest := datetime.now(UTC) + timedelta(seconds=longest)):
             return eta
@@ -80,7 +85,10 @@ class DeadLetteringRequest(Request):
                 exc_info, send_failed_event=send_failed_event, return_ok=return_ok
             )
 
-        if isinstance(error, _NOT_GIVEN_UP) or (isinstance(error, TimeLimitExceeded) and self._has_ended()):
+        if isinstance(error, _NOT_GIVEN_UP):
+            return finish()
+        if isinstance(error, TimeLimitExceeded) and not self._is_ours_to_give_up():
+            self.reject(requeue=True)
             return finish()
         self._set_aside(f"{type(error).__name__}: {_text(error)}", finish)
         return None
@@ -88,7 +96,10 @@ class DeadLetteringRequest(Request):
     def on_timeout(self, soft: bool, timeout: float) -> Any:
         """The last resort: what has reached it has ignored its soft limit, and is given up.
 
-        Unless another delivery has ended the job meanwhile, as when this worker stood still for longer than any limit.
+        Unless it is another delivery's by now, as when this worker stood still for longer than any limit, or a deploy
+        has given it back. Then the message goes back to the broker, which knows whether anything is left of it: if
+        somebody has acknowledged it nothing comes of it, and an acknowledgement from here would take it from whoever
+        works on it.
         """
 
         def finish() -> Any:
@@ -96,8 +107,11 @@ class DeadLetteringRequest(Request):
                 self.app.reference_deliveries.close(self._identity())  # given up: the books are closed, too
             return super(DeadLetteringRequest, self).on_timeout(soft, timeout)
 
-        if soft or self._has_ended():
+        if soft:
             return finish()
+        if not self._is_ours_to_give_up():
+            self.reject(requeue=True)
+            return super().on_timeout(soft, timeout)
         self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish)
         return None
 
@@ -107,14 +121,17 @@ class DeadLetteringRequest(Request):
     def _identity(self) -> Any:
         return self._task.identity_of(self.args, self.kwargs)
 
-    def _has_ended(self) -> bool:
-        """Whether another delivery of this message has ended the job: then nothing is left of it in the books."""
-        if not self._is_counted():
-            return False
+    def _is_ours_to_give_up(self) -> bool:
+        """Whether this delivery is the last of its message, by the books. Decided once: giving up closes them."""
+        if self._is_ours is None:
+            self._is_ours = not self._is_counted() or self._is_current()
+        return self._is_ours
+
+    def _is_current(self) -> bool:
         try:
-            return int(self.app.reference_deliveries.losses(self._identity(), message_id=str(self.id))) == 0
-        except Exception as error:  # it is not known, so it is not lost sight of
-            _log.warning("whether %r has ended is unknown: %s", self.id, type(error).__name__)
+            return bool(self.app.reference_deliveries.is_current(str(self.id), process_id=self.worker_pid))
+        except Exception as error:  # unknown: handed back, it is not lost, and without its books no body starts
+            _log.warning("whether %r is still this delivery's is unknown: %s", self.id, type(error).__name__)
             return False
 
     def _is_counted(self) -> bool:

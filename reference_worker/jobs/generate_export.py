@@ -17,6 +17,7 @@ from reference_worker.records import exports
 from reference_worker.records.exports import Export
 
 _log = logging.getLogger(__name__)
+_HOLDER_CHARACTERS_MAX = 255
 _FORMATS = frozenset({"json"})
 
 
@@ -49,15 +50,23 @@ def generate_export(self: Any, export_id: str) -> None:
     export = find(export_id)
     if export.is_done:
         return
-    claim = claims.take(DATABASE, f"export:{export_id}", holder=str(self.request.id), seconds=SETTINGS.claim_seconds)
+    claim = claims.take(DATABASE, f"export:{export_id}", holder=_holder(self.request), seconds=SETTINGS.claim_seconds)
     if claim is None:
         raise postpone(self, SETTINGS.postpone_seconds)
     try:
         store(export, claim)
     except FencedOffError as error:
+        # Its end is looked after, and not taken for granted: the broker has one entry for both deliveries, and what is
+        # acknowledged here nobody would hand out again, should the other one die.
         _log.warning("somebody else does %s now: %s", export_id, error)
+        raise postpone(self, SETTINGS.postpone_seconds) from error
     finally:
         claims.release(DATABASE, claim)
+
+
+def _holder(request: Any) -> str:
+    """The message, and which of its postponements: one that was put off does not take over from one that works."""
+    return f"{request.eta or 'at once'} {request.id}"[:_HOLDER_CHARACTERS_MAX]
 
 
 def find(export_id: str) -> Export:

@@ -16,21 +16,40 @@ BODY = """
 import os, signal, sys
 from reference_worker.database import Database
 from reference_worker.deliveries import Deliveries
-Deliveries(Database(sys.argv[1])).begin(sys.argv[2], message_id="m1", hard_limit_seconds=60)
+deliveries = Deliveries(Database(sys.argv[1]))
+deliveries.node = "worker@host/this-life"
+deliveries.begin(sys.argv[2], message_id="m1", hard_limit_seconds=60)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_body_that_is_killed_leaves_its_count(database: Database, database_url: str, deliveries: Deliveries) -> None:
+def begin_and_be_killed(database_url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BODY, database_url, JOB],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.usefixtures("database")
+def test_a_body_that_is_killed_leaves_its_count(database_url: str, deliveries: Deliveries) -> None:
     for losses in (1, 2, 3):
-        done = subprocess.run(
-            [sys.executable, "-c", BODY, database_url, JOB],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == -signal.SIGKILL
+        begin_and_be_killed(database_url)
         assert deliveries.losses(JOB) == losses
+
+
+@pytest.mark.usefixtures("database")
+def test_a_deploy_gives_back_what_runs_and_not_what_died_on_the_same_node(
+    database_url: str, deliveries: Deliveries
+) -> None:
+    deliveries.node = "worker@host/this-life"
+    for _ in range(2):
+        begin_and_be_killed(database_url)
+    deliveries.begin(JOB, message_id="m1", hard_limit_seconds=60)
+    deliveries.give_back()
+    assert deliveries.losses(JOB) == 2
 
 
 def test_a_controlled_end_takes_the_count_back(deliveries: Deliveries) -> None:
@@ -73,6 +92,30 @@ def test_a_deploy_burns_nothing_and_takes_nothing_back_twice(database: Database,
     assert deliveries.losses(JOB) == 1
     deliveries.end(running)
     assert deliveries.losses(JOB) == 1
+
+
+def test_a_body_is_current_until_its_message_is_begun_again_or_its_job_has_ended(
+    database: Database, deliveries: Deliveries
+) -> None:
+    here, elsewhere = os.getpid(), Deliveries(database)
+    elsewhere.node = "another@host"
+    assert not deliveries.is_current("m1", process_id=here)
+    deliveries.begin(JOB, message_id="m1", hard_limit_seconds=60)
+    assert deliveries.is_current("m1", process_id=here)
+    assert not deliveries.is_current("m1", process_id=None)
+    assert not deliveries.is_current("m2", process_id=here)
+    assert not elsewhere.is_current("m1", process_id=here)
+
+    again = elsewhere.begin(JOB, message_id="m1", hard_limit_seconds=60)
+    assert not deliveries.is_current("m1", process_id=here)
+    assert elsewhere.is_current("m1", process_id=here)
+    elsewhere.end(again)
+    assert not deliveries.is_current("m1", process_id=here)  # it answers for the job no more
+    assert deliveries.losses(JOB, message_id="m1") == 1
+
+    deliveries.begin("another job", message_id="m2", hard_limit_seconds=60)
+    deliveries.close("another job")
+    assert not deliveries.is_current("m2", process_id=here)
 
 
 def test_with_the_database_down_no_body_begins(database: Database, deliveries: Deliveries) -> None:

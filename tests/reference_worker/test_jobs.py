@@ -227,3 +227,101 @@ def test_a_deploy_that_kills_a_running_body_burns_nothing_and_a_crash_does(world
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
         assert len(rows(world.database, "SELECT identity FROM deliveries")) == losses
+
+
+def child_at_work(world: World) -> int:
+    """The process that runs the one body that is counted."""
+    ((process,),) = rows(world.database, "SELECT process_id FROM deliveries")
+    assert isinstance(process, int)
+    return process
+
+
+def test_what_a_deploy_has_given_back_is_not_given_up_when_its_hard_limit_strikes(world: World) -> None:
+    worker = world.start_worker("old", "billing", soft_limit_seconds="1", hard_limit_seconds="3")
+    world.downstream.hold = "POST /v1/charges"
+    world.submit("charge_invoice", queue="billing", invoice_id="inv-1")
+    world.wait(world.downstream.holding.is_set, "the body did not begin")
+    os.kill(child_at_work(world), signal.SIGSTOP)  # deaf to its soft limit
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(timeout=20)
+
+    assert "Hard time limit (3.0s) exceeded" in world.log("old")
+    assert rows(world.database, "SELECT reason FROM dead_letters") == []
+    assert world.broker.llen("billing") == 1
+    world.downstream.let_go.set()
+    world.start_worker("new", "billing")
+    world.wait(lambda: rows(world.database, "SELECT 1 FROM invoices WHERE payment_state = 'paid'"), "it was lost")
+
+
+def test_who_was_frozen_past_its_hard_limit_gives_up_nothing_that_its_successor_works_on(world: World) -> None:
+    limits = {"soft_limit_seconds": "1", "hard_limit_seconds": "2"}
+    first = world.start_worker("first", "billing", concurrency=1, **limits)
+    world.downstream.hold = "POST /v1/charges"
+    world.submit("charge_invoice", queue="billing", invoice_id="inv-1")
+    world.wait(world.downstream.holding.is_set, "the body did not begin")
+    os.killpg(first.pid, signal.SIGSTOP)
+    world.start_worker("second", "billing", client_timeout_seconds="60")
+    world.downstream.holding.clear()
+    world.downstream.hold = "POST /v1/charges"
+    assert world.redeliver() == 1
+    world.wait(world.downstream.holding.is_set, "the job was not taken over")
+    os.kill(first.pid, signal.SIGCONT)  # its child stays as it is
+    world.wait(lambda: "Hard time limit (2.0s) exceeded" in world.log("first"), "the hard limit did not strike")
+
+    assert rows(world.database, "SELECT reason FROM dead_letters") == []
+    world.downstream.let_go.set()
+    world.wait(lambda: " succeeded in " in world.log("second"), "the successor did not end")
+    world.wait(lambda: not world.broker.hlen("unacked") and not world.broker.llen("billing"), "a message was left")
+    assert world.downstream.count("POST /v1/charges") == 1
+    assert rows(world.database, "SELECT reason FROM dead_letters") == []
+
+
+def test_an_old_version_that_was_long_on_its_way_does_not_replace_a_newer_one(world: World) -> None:
+    world.start_worker("sync", "sync", client_timeout_seconds="60")
+    world.downstream.hold = "PUT /v1/customers"
+    world.submit("sync_customer", queue="sync", customer_id="cust-1")
+    world.wait(world.downstream.holding.is_set, "version 3 was not sent")
+    with world.database.writing() as connection:
+        connection.execute(sa.update(customers.customers).values(version=4, name="Ada Lovelace"))
+    world.submit("sync_customer", queue="sync", customer_id="cust-1")
+    world.wait(lambda: world.downstream.count("PUT /v1/customers/cust-1"), "version 4 was not sent")
+    world.downstream.let_go.set()
+    world.wait(lambda: world.log("sync").count(" succeeded in ") == 2, "the jobs did not end")
+
+    assert [each.body["version"] for each in world.downstream.applied] == [4]
+    assert [each.status for each in world.downstream.received] == [200, 412]
+    customer = customers.find(world.database, "cust-1")
+    assert customer is not None
+    assert customer.synced_version == 4
+
+
+def test_a_fenced_off_delivery_looks_after_the_end_that_it_leaves_to_another(world: World) -> None:
+    first = world.start_worker("first", "exports", concurrency=1, client_timeout_seconds="60")
+    world.downstream.hold = "HEAD /v1/exports"
+    world.submit("generate_export", queue="exports", export_id="exp-1")
+    world.wait(world.downstream.holding.is_set, "the storage was not asked")
+    os.killpg(first.pid, signal.SIGSTOP)
+    second = world.start_worker("second", "exports", concurrency=1, claim_seconds="3")
+    world.downstream.hold = "PUT /v1/exports"
+    assert world.redeliver() == 1
+    world.wait(lambda: not world.downstream.hold, "the export was not taken over")
+    os.killpg(second.pid, signal.SIGKILL)  # it dies at work, after it has fenced the first one off
+    second.wait()
+    os.killpg(first.pid, signal.SIGCONT)
+    world.downstream.let_go.set()
+
+    world.wait(lambda: is_exported(world.database), "nobody finished the export")
+    assert "somebody else does exp-1 now" in world.log("first")
+    assert rows(world.database, "SELECT reason FROM dead_letters") == []
+
+
+def test_a_wait_that_the_producer_asked_for_is_not_cut_short(world: World) -> None:
+    world.start_worker("sync", "sync", retries_max="0", postpone_seconds="0.2", backoff_seconds="0.01")
+    world.producer.send_task(
+        "reference_worker.sync_customer", kwargs={"customer_id": "cust-1"}, queue="sync", countdown=3600
+    )
+    world.wait(lambda: "sync_customer" in world.log("sync"), "the message did not arrive")
+    world.submit("sync_customer", queue="sync", customer_id="cust-none")
+    world.wait(lambda: rows(world.database, "SELECT 1 FROM dead_letters"), "the other job did not end")
+    assert world.downstream.received == []
+    assert "a clock is wrong" not in world.log("sync")
