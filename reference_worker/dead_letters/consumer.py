@@ -107,7 +107,7 @@ class DeadLetteringConsumer(Consumer):
             if not message.acknowledged:
                 message.reject_log_error(_log, self.connection_errors)
 
-        self.app.reference_letters.set_aside(letter.of_message(message, reason=reason), then=finish)
+        self.app.reference_letters.set_aside(letter.of_message(message, reason=reason, started=0), then=finish)
 
 
 def _is_taken(message: Any) -> bool:

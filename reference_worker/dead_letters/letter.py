@@ -11,6 +11,7 @@ from kombu.utils import json as kombu_json_module
 kombu_json: Any = kombu_json_module  # half typed
 _NAME_CHARACTERS_MAX = 255
 _REASON_CHARACTERS_MAX = 2000
+_RETRIES_MAX = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class DeadLetter:
     """Safe to store anywhere: its strings are bounded and hold neither NUL nor lone surrogates.
 
     * `body`, `content_type`, `content_encoding`, `headers` (JSON): as delivered
-    * `attempts`: how often its body was started, as far as the message says
+    * `attempts`: how often its task was started, as far as its message and the books of deliveries tell
     * `is_message`: False for what was not even an envelope; `body` is then the raw item, and it cannot be replayed
     """
 
@@ -37,8 +38,11 @@ class DeadLetter:
     replayed_at: datetime | None = None
 
 
-def of_message(message: Any, *, reason: str) -> DeadLetter:
-    """The letter of a kombu message; nothing in the message is trusted to be what it should be."""
+def of_message(message: Any, *, reason: str, started: int) -> DeadLetter:
+    """The letter of a kombu message; nothing in the message is trusted to be what it should be.
+
+    :param started: how often its task was started since it was last published, as far as is known
+    """
     headers = message.headers
     body = _delivered_body(message)
     retries = headers.get("retries")
@@ -47,7 +51,7 @@ def of_message(message: Any, *, reason: str) -> DeadLetter:
         task=_name(headers.get("task")),
         queue=_name((message.delivery_info or {}).get("routing_key")),
         reason=plain(reason, _REASON_CHARACTERS_MAX),
-        attempts=min(retries, 1_000_000) + 1 if type(retries) is int and retries >= 0 else 1,
+        attempts=started + (min(retries, _RETRIES_MAX) if type(retries) is int and retries >= 0 else 0),
         body=body,
         content_type=_name(message.content_type),
         content_encoding=_name(message.content_encoding),

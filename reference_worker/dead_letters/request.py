@@ -72,6 +72,7 @@ class DeadLetteringRequest(Request):
         self._set_aside(
             f"WorkerLostError: its worker died {losses} times",
             finish,
+            started=losses,
         )
         return True
 
@@ -90,7 +91,7 @@ class DeadLetteringRequest(Request):
         if isinstance(error, TimeLimitExceeded) and not self._is_ours_to_give_up():
             self.reject(requeue=True)
             return finish()
-        self._set_aside(f"{type(error).__name__}: {_text(error)}", finish)
+        self._set_aside(f"{type(error).__name__}: {_text(error)}", finish, started=max(1, self._worker_losses()))
         return None
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
@@ -112,11 +113,13 @@ class DeadLetteringRequest(Request):
         if not self._is_ours_to_give_up():
             self.reject(requeue=True)
             return super().on_timeout(soft, timeout)
-        self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish)
+        self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish, started=max(1, self._worker_losses()))
         return None
 
-    def _set_aside(self, reason: str, then: Callable[[], object]) -> None:
-        self.app.reference_letters.set_aside(letter.of_message(self._message, reason=reason), then=then)
+    def _set_aside(self, reason: str, then: Callable[[], object], *, started: int) -> None:
+        self.app.reference_letters.set_aside(
+            letter.of_message(self._message, reason=reason, started=started), then=then
+        )
 
     def _identity(self) -> Any:
         return self._task.identity_of(self.args, self.kwargs)

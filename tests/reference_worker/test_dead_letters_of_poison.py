@@ -78,6 +78,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
     "always raises": envelope("letters.fail", ["no"]),
     "hard limit": envelope("letters.hang"),
 }
+STARTED = {"wrong arguments", "not a number", "surrogate in an exception", "always raises", "hard limit"}
 _TAG = {"delivery_tag": "t", "delivery_info": {"exchange": "", "routing_key": "letters"}}
 RAW: dict[str, bytes] = {
     "no UTF-8": b"\xff\xfe\x00",
@@ -117,6 +118,7 @@ def test_a_message_that_cannot_be_done_becomes_one_letter_with_what_was_delivere
     assert letter.content_type in (message["content-type"], repr(message["content-type"]))
     assert json.loads(letter.headers) == (message["headers"] or {})
     assert letter.reason
+    assert letter.attempts == (1 if kind in STARTED else 0)
     assert letter.is_message
 
 
