@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from harness.checkers import judge
 from harness.events import (
     Acknowledged,
     AttemptEnded,
@@ -140,16 +141,20 @@ def measured(boot: str, arguments: argparse.Namespace, directory: Path) -> dict[
     )
     wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     result = json.loads((directory / "result.json").read_bytes())
-    scenarios = {}
+    scenarios, judging = {}, time.monotonic()
     for scenario in result["scenarios"]:
         if history := read_history(directory, scenario["name"]):
+            judge(history)
             scenarios[scenario["name"]] = asdict(seconds_of(list(history.events)))
+    judging = time.monotonic() - judging
     return {
         "boot": result["versions"].get("boot", ""),
         "exit_code": ran.returncode,
         "wall": wall,
         "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        # Of the command itself: its start, the judging, the reports.
+        # Done again, from the files: all histories are read and judged. In the run, each when its scenario has ended.
+        "judging": judging,
+        # Of the command itself: its start and the reports.
         "outside_of_the_run": wall - result["seconds"],
         "scenarios": scenarios,
     }
@@ -166,8 +171,8 @@ def table(way: str, run: dict[str, Any]) -> str:
             f"  {scenario:34}" + "".join(f"{getattr(row, name):10.2f}" for name in names) + f"{row.total:10.2f}"
         )
     lines.append(
-        f"  wall {run['wall']:.1f} s (of it outside of the scenarios: start, judging, reports "
-        f"{run['outside_of_the_run']:.1f} s), CPU {run['cpu']:.1f} s"
+        f"  wall {run['wall']:.1f} s (of it start and reports {run['outside_of_the_run']:.1f} s), CPU "
+        f"{run['cpu']:.1f} s; all histories are read and judged in {run['judging']:.2f} s"
     )
     return "\n".join(lines)
 
