@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+WORKER_NAME_CHARACTERS_MAX = 40
+_PLAIN_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{WORKER_NAME_CHARACTERS_MAX - 1}}}")
 WAIT_SECONDS_LIMIT = 86_400
 RECOVERY_SECONDS_LIMIT = 10.0
 # Their values never reach the record, so nothing can be recognised by them.

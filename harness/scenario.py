@@ -46,7 +46,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     * `watched`: the subject's sidecars run too
     * `proxied`: a fault proxy stands between the subject and its broker
     * `asks`: what the contract has to tell for it to have something to hurt
-    * `shape`: how this scenario's workers differ from the contract's
+    * `shape`: which workers this scenario has for one of the contract's
     """
 
     name: str
@@ -58,13 +58,14 @@ class Scenario(Struct, frozen=True, kw_only=True):
     watched: bool = False
     proxied: bool = False
     asks: str = ""
-    shape: Callable[[Worker], Worker] | None = None
+    shape: Callable[[Worker], tuple[Worker, ...]] | None = None
 
     def plan(self, contract: Contract, *, seed: int, bug: str = "") -> Plan:
         # A scenario's draws depend on its name and the seed, not on which other scenarios run beside it.
         random = Random(f"{seed}/{self.name}")  # noqa: S311 - a plan must repeat; nothing here is secret
         if self.shape is not None:
-            contract = replace(contract, workers=tuple(self.shape(worker) for worker in contract.workers))
+            workers = tuple(shaped for worker in contract.workers for shaped in self.shape(worker))
+            contract = replace(contract, workers=workers)
         script = within_reach(contract, self.explore(contract, workload_of(contract), random))
         return Plan(
             scenario=self.name,

@@ -29,8 +29,8 @@ def explore(contract: Contract, workload: Workload, random: Random) -> Script:
     return Script(workload=workload, steps=(step,))
 
 
-def with_a_backlog(worker: Worker) -> Worker:
-    return replace(worker, concurrency=1, arguments=(*worker.arguments, "--prefetch-multiplier", str(PREFETCH)))
+def with_a_backlog(worker: Worker) -> tuple[Worker, ...]:
+    return (replace(worker, concurrency=1, arguments=(*worker.arguments, "--prefetch-multiplier", str(PREFETCH))),)
 
 
 BACKLOG_OF_A_DEAD_WORKER = Scenario(

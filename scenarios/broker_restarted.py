@@ -41,9 +41,9 @@ def busy(outage_seconds: float, contract: Contract, workload: Workload, random: 
     return Script(workload=workload, steps=(step,))
 
 
-def with_default_flags(worker: Worker) -> Worker:
+def with_default_flags(worker: Worker) -> tuple[Worker, ...]:
     """Flags that make a worker boot fast also hide what it does wrong when its connection is gone."""
-    return replace(worker, arguments=())
+    return (replace(worker, arguments=()),)
 
 
 def _scenario(how: str, outage_seconds: float, profile: str) -> Scenario:

@@ -231,6 +231,19 @@ def test_scenarios_about_a_brokers_outage_start_workers_as_people_do() -> None:
             assert all(worker.arguments == () for worker in scenario.plan(CONTRACT, seed=1).contract.workers)
 
 
+@pytest.mark.parametrize("name", ["delivered-twice-at-once", "delivered-twice-overtaken"])
+def test_the_same_message_at_once_meets_two_workers(name: str) -> None:
+    scenario = next(scenario for scenario in CATALOGUE if scenario.name == name)
+    of_commands = msgspec.structs.replace(CONTRACT, workers=(Worker(name="one", command=("work",)),))
+    longest = msgspec.structs.replace(CONTRACT, workers=(Worker(name="x" * 40),))
+
+    workers = scenario.plan(CONTRACT, seed=1).contract.workers
+    assert Counter(worker.queues for worker in workers) == {worker.queues: 2 for worker in CONTRACT.workers}
+    assert len({worker.name for worker in workers}) == len(workers)
+    assert len(scenario.plan(longest, seed=1).contract.workers) == 2
+    assert [worker.name for worker in scenario.plan(of_commands, seed=1).contract.workers] == ["one"]
+
+
 def test_no_two_scenarios_have_one_name() -> None:
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
 
