@@ -1,56 +1,36 @@
 """Tells people that dead letters cannot be written anywhere, once when it begins and once when it is over."""
 
 import logging
-import threading
-from datetime import UTC, datetime
+import time
+from dataclasses import replace
 
-import requests
+from reference_worker.monitor.alerts import Alert as Change
+from reference_worker.monitor.delivery import Delivery
 
+NAME = "DeadLettersUnwritable"
 _log = logging.getLogger(__name__)
-_WEBHOOK_SECONDS_MAX = 1.0
 
 
 class Alert:
-    """Logged always; posted in Alertmanager's webhook format where a URL is set, as far as that works."""
+    """Logged always; where a URL is set posted as the monitor's alerts are, in their order, until each has arrived."""
 
     def __init__(self, webhook_url: str) -> None:
         self._webhook_url = webhook_url
-        self._fired_at: datetime | None = None
+        self._delivery: Delivery | None = None
+        self._firing: Change | None = None
 
     def fire(self, summary: str) -> None:
-        if self._fired_at is None:
-            self._fired_at = datetime.now(UTC)
-            _log.critical("%s", summary)
-            self._post("firing", summary, self._fired_at)
+        if self._firing is None:
+            self._firing = Change(name=NAME, queue="", summary=summary, starts_at=time.time())
+            _log.critical("what is given up cannot be put on record anywhere")
+            self._send(self._firing)
 
     def clear(self, summary: str) -> None:
-        if self._fired_at is not None:
-            _log.warning("%s", summary)
-            self._post("resolved", summary, self._fired_at)
-            self._fired_at = None
+        if self._firing is not None:
+            self._send(replace(self._firing, summary=summary, ends_at=time.time()))
+            self._firing = None
 
-    def _post(self, status: str, summary: str, since: datetime) -> None:
-        if self._webhook_url:
-            # Beside the worker's loop, which must not wait for it.
-            threading.Thread(
-                target=_post, args=(self._webhook_url, _payload(status, summary, since)), daemon=True
-            ).start()
-
-
-def _payload(status: str, summary: str, since: datetime) -> dict[str, object]:
-    alert: dict[str, object] = {
-        "status": status,
-        "labels": {"alertname": "DeadLettersUnwritable", "severity": "critical"},
-        "annotations": {"summary": summary},
-        "startsAt": since.isoformat(),
-    }
-    if status == "resolved":
-        alert["endsAt"] = datetime.now(UTC).isoformat()
-    return {"version": "4", "status": status, "alerts": [alert]}
-
-
-def _post(url: str, payload: dict[str, object]) -> None:
-    try:
-        requests.post(url, json=payload, timeout=_WEBHOOK_SECONDS_MAX).close()
-    except requests.RequestException as error:
-        _log.warning("the alert could not be delivered: %s", error)
+    def _send(self, change: Change) -> None:
+        if self._delivery is None:  # not before: its thread belongs to the process that tells, and is not forked
+            self._delivery = Delivery(self._webhook_url)
+        self._delivery.send(change)

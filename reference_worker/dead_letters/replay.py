@@ -1,10 +1,12 @@
 """Giving a dead letter's message back to its queue."""
 
 import json
+import time
 from typing import Any
 
 from reference_worker.dead_letters.letter import DeadLetter
 from reference_worker.dead_letters.table import Table
+from reference_worker.monitor import stamping
 
 
 class NotReplayableError(Exception):
@@ -16,13 +18,18 @@ def replay(app: Any, table: Table, letter: DeadLetter) -> None:
 
     A crash in between publishes twice, which idempotent jobs absorb; the other order could lose the message.
 
-    :raises NotReplayableError: it was no message, or its queue or headers are not known
+    Into a queue of the application's own only: what a message says of where it came from was its sender's to write.
+
+    :raises NotReplayableError: it was no message, its headers are not known, or its queue is none of ours
     """
     headers = json.loads(letter.headers)
     if not letter.is_message:
         raise NotReplayableError("it was not an envelope, only bytes; there is no message to publish again")
     if not letter.queue:
         raise NotReplayableError("the message did not say which queue it was for")
+    if letter.queue not in app.amqp.queues:
+        ours = ", ".join(sorted(app.amqp.queues))
+        raise NotReplayableError(f"it says that it is for the queue {letter.queue!r}, and there are: {ours}")
     if "unwritable" in headers:
         raise NotReplayableError("its headers could not be kept")
     if headers.get("retries"):
@@ -30,6 +37,7 @@ def replay(app: Any, table: Table, letter: DeadLetter) -> None:
     for passed in ("expires", "eta"):
         if headers.get(passed) is not None:
             headers[passed] = None
+    headers[stamping.HEADER] = time.time()  # it waits anew
     with app.connection_for_write() as connection:
         channel = connection.default_channel
         message = channel.prepare_message(

@@ -82,6 +82,9 @@ class DeadLetteringRequest(Request):
             error = error.exc
 
         def finish() -> Any:
+            if isinstance(error, MemoryError):  # Celery raises it again here, and leaves the message where it is
+                task_ready(self)
+                return self.acknowledge()
             return super(DeadLetteringRequest, self).on_failure(
                 exc_info, send_failed_event=send_failed_event, return_ok=return_ok
             )

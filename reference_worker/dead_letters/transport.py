@@ -13,6 +13,7 @@ from kombu.utils.objects import cached_property
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from reference_worker.dead_letters import letter
+from reference_worker.dead_letters.inflating import why_not_inflated
 from reference_worker.dead_letters.office import Office
 
 kombu_json: Any = kombu_json_module  # half typed
@@ -37,7 +38,7 @@ class Channel(redis.Channel):
             if command_name != "BRPOP" or not answer:
                 return answer
             key, item = answer
-            problem = why_unreadable(item)
+            problem = why_unreadable(item, body_bytes_max=self.office.body_bytes_max)
             if problem is None:
                 return answer
             self._set_aside(key.decode().rsplit(self.sep, 1)[0], item, problem)
@@ -91,7 +92,7 @@ def recover(connection: Any, office: Office) -> None:
         _hand_in(channel, office, each)  # what this process itself still waits to write is passed over
 
 
-def why_unreadable(item: bytes) -> str | None:
+def why_unreadable(item: bytes, *, body_bytes_max: int) -> str | None:
     """What keeps kombu from making a message of it, or None."""
     try:
         payload = kombu_json.loads(item.decode())
@@ -100,7 +101,16 @@ def why_unreadable(item: bytes) -> str | None:
         return f"not an envelope: {type(error).__name__}: {error}"
     if not isinstance(payload, dict):
         return f"not an envelope: JSON, but {type(payload).__name__}"
-    return _why_no_envelope(payload)
+    return _why_no_envelope(payload) or _why_not_inflated(payload, body_bytes_max)
+
+
+def _why_not_inflated(payload: dict[str, Any], bytes_max: int) -> str | None:
+    compression, body = (payload.get("headers") or {}).get("compression"), payload.get("body")
+    if not isinstance(compression, str) or not isinstance(body, str):
+        return None
+    is_base64 = payload["properties"].get("body_encoding") == "base64"
+    packed = base64.b64decode(body) if is_base64 else body.encode("utf-8", "surrogatepass")
+    return why_not_inflated(packed, compression, bytes_max=bytes_max)
 
 
 def _why_no_envelope(payload: dict[str, Any]) -> str | None:

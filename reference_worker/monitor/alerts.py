@@ -9,7 +9,7 @@
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from reference_worker.monitor.sampling import QueueSample, Sample
@@ -38,11 +38,17 @@ class Alert:
 
 
 class Watch:
-    """Takes what was seen, in the order of time, and answers what has changed: alerts that fire or are resolved."""
+    """Takes what was seen, in the order of time, and answers what has changed: alerts that fire or are resolved.
 
-    def __init__(self, rules: Rules) -> None:
+    `inherited` is what a watch before this one may have told of and has not taken back. It is firing from the start,
+    is told again, with its own `starts_at`, if it begins here too, for the one before may have ended before it was
+    delivered, and is resolved as any other.
+    """
+
+    def __init__(self, rules: Rules, inherited: Iterable[Alert] = ()) -> None:
         self.rules = rules
-        self._firing: dict[tuple[str, str], Alert] = {}
+        self._firing: dict[tuple[str, str], Alert] = {(alert.name, alert.queue): alert for alert in inherited}
+        self._untold = set(self._firing)
         self._depths: dict[str, tuple[tuple[float, int], ...]] = {}
         self._since: dict[str, float] = {}
         self._failures = 0
@@ -95,10 +101,14 @@ class Watch:
         return self._turn(GROWING, sample.queue, at, begins=begins, over=over, summary=summary)
 
     def _turn(self, name: str, queue: str, at: float, *, begins: bool, over: bool, summary: str) -> Iterator[Alert]:
-        firing = self._firing.get((name, queue))
-        if firing is None and begins:
-            self._firing[name, queue] = alert = Alert(name=name, queue=queue, summary=summary, starts_at=at)
+        key = (name, queue)
+        firing = self._firing.get(key)
+        if begins and (firing is None or key in self._untold):
+            alert = firing or Alert(name=name, queue=queue, summary=summary, starts_at=at)
+            self._firing[key] = alert
+            self._untold.discard(key)
             yield alert
         elif firing is not None and self.is_over(over=over):
-            del self._firing[name, queue]
+            del self._firing[key]
+            self._untold.discard(key)
             yield replace(firing, ends_at=at)

@@ -67,8 +67,9 @@ class Delivery:
         self._thread.start()
 
     @property
-    def pending(self) -> int:
-        return len(self._pending)
+    def pending(self) -> tuple[Alert, ...]:
+        with self._changed:
+            return tuple(self._pending)
 
     def send(self, alert: Alert) -> None:
         state = "firing" if alert.ends_at is None else "resolved"

@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -16,10 +17,12 @@ from reference_worker.monitor.alerts import Rules, Watch
 from reference_worker.monitor.delivery import Delivery
 from reference_worker.monitor.metrics import MonitorCollector, served
 from reference_worker.monitor.sampling import Sampler
+from reference_worker.monitor.standing import Standing
 from reference_worker.settings import Settings
 
 _log = logging.getLogger(__name__)
 BROKER_TIMEOUT_SECONDS = 2.0
+STANDING_FILE = "reference_worker_alerts.json"
 
 
 def run(settings: Settings) -> None:
@@ -34,9 +37,14 @@ def run(settings: Settings) -> None:
 def watch_queues(settings: Settings, stop: threading.Event) -> None:
     """Sample at once and then every `monitor_interval_seconds`, until `stop` is set.
 
+    What was firing when a monitor of the same directory ended is told again while it lasts, and taken back once over.
+
     :raises OSError: the port of the metrics is taken
     """
-    watch = Watch(Rules(age_seconds=settings.alert_age_seconds, growth_seconds=settings.alert_growth_seconds))
+    # Beside the spool, which is where the worker keeps what has to outlive it; in there are letters only.
+    standing = Standing(Path(settings.spool_directory).absolute().with_name(STANDING_FILE))
+    rules = Rules(age_seconds=settings.alert_age_seconds, growth_seconds=settings.alert_growth_seconds)
+    watch = Watch(rules, standing.kept)
     if settings.bug in in_monitor.BUGS:
         in_monitor.BUGS[settings.bug](watch)
     collector = MonitorCollector()
@@ -55,11 +63,13 @@ def watch_queues(settings: Settings, stop: threading.Event) -> None:
         sampler = Sampler(broker)
         while not stop.is_set():
             began = time.monotonic()
-            _look(sampler, watch, collector, delivery)
+            _look(sampler, watch, standing, collector, delivery)
             stop.wait(max(0.0, settings.monitor_interval_seconds - (time.monotonic() - began)))
 
 
-def _look(sampler: Sampler, watch: Watch, collector: MonitorCollector, delivery: Delivery) -> None:
+def _look(
+    sampler: Sampler, watch: Watch, standing: Standing, collector: MonitorCollector, delivery: Delivery
+) -> None:
     now, known = time.time(), collector.known
     try:
         sample = sampler.sample(now)
@@ -70,8 +80,9 @@ def _look(sampler: Sampler, watch: Watch, collector: MonitorCollector, delivery:
     else:
         changes = watch.sampled(sample)
         known = replace(known, sample=sample, last_sample_at=now)
+    standing.keep((*watch.firing, *delivery.pending, *changes))
     for change in changes:
         delivery.send(change)
     collector.known = replace(
-        known, firing=watch.firing, undelivered=delivery.pending, failed_deliveries=delivery.failures
+        known, firing=watch.firing, undelivered=len(delivery.pending), failed_deliveries=delivery.failures
     )

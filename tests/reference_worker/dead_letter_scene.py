@@ -25,7 +25,7 @@ from reference_worker.dead_letters.transport import PARKED_KEY
 
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 15.0
-QUEUE = "letters"
+QUEUE = "sync"  # one of the reference worker's own, into which its command gives back
 
 
 class Scene:

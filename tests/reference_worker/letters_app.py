@@ -20,7 +20,7 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=4,
-    task_default_queue="letters",
+    task_default_queue="sync",
     accept_content=["json"],
     task_ignore_result=True,
     broker_transport_options={
@@ -75,6 +75,11 @@ if bug := os.environ.get("REFERENCE_WORKER_BUG"):
 @app.task(name="letters.done", Request=REQUEST)
 def done(marker: str) -> None:
     Path("done", marker).touch()
+
+
+@app.task(name="letters.exhaust", Request=REQUEST)
+def exhaust() -> None:
+    raise MemoryError("as far as this task can see")
 
 
 @app.task(name="letters.fail", Request=REQUEST)

@@ -100,14 +100,23 @@ def test_an_alert_is_posted_once_when_it_begins_and_once_when_it_is_over() -> No
     assert posted[0]["alerts"][0]["labels"]["alertname"] == "DeadLettersUnwritable"
 
 
+def test_an_alert_that_the_webhook_did_not_take_is_posted_again_and_before_its_end() -> None:
+    with webhook(refused=2) as (url, posted):
+        alert = Alert(url)
+        alert.fire("nowhere")
+        alert.clear("again")
+        wait_until(lambda: len(posted) == 4, within=10, or_else="the alert and its end were not posted")
+    assert [each["status"] for each in posted] == ["firing", "firing", "firing", "resolved"]
+
+
 @contextmanager
-def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def webhook(*, refused: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     posted: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
+            self.send_response(503 if len(posted) <= refused else 200)
             self.end_headers()
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's name

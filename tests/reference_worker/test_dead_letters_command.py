@@ -1,10 +1,14 @@
 """What an operator can do about a dead letter."""
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from reference_worker.monitor import stamping
 from tests.reference_worker.dead_letter_scene import QUEUE, Scene, envelope, scene
 
 
@@ -59,6 +63,23 @@ def test_what_was_no_message_is_not_replayed(stage: Scene) -> None:
     assert len(ran.stderr.splitlines()) == 1
 
 
+def test_a_message_that_names_a_queue_of_nobodys_is_not_replayed_and_the_others_are(
+    stage: Scene, tmp_path: Path
+) -> None:
+    with scene(tmp_path) as made:
+        made.table.add(replace(stage.letter("m1"), message_id="forged", queue="somebody-elses"))
+        made.table.add(replace(stage.letter("m1"), message_id="honest"))
+        ran = made.command("dead-letters", "replay", "--all")
+        assert ran.returncode == 1
+        assert ran.stdout == "honest: published to sync, retries reset to 0\n"
+        assert ran.stderr == (
+            "forged: not replayed: it says that it is for the queue 'somebody-elses', "
+            "and there are: billing, exports, notifications, sync\n"
+        )
+        assert made.broker.keys() == [QUEUE.encode()]
+        assert made.letter("forged").replayed_at is None
+
+
 def test_a_replayed_message_is_the_one_that_was_delivered_with_its_retries_back(stage: Scene) -> None:
     before = stage.letter("m3")
     ran = stage.command("dead-letters", "replay", "m3")
@@ -66,7 +87,9 @@ def test_a_replayed_message_is_the_one_that_was_delivered_with_its_retries_back(
     assert "retries reset to 0" in ran.stdout
     assert stage.letter("m3").replayed_at
     (item,) = stage.broker.lrange(QUEUE, 0, -1)
-    assert json.loads(item)["headers"] == {**json.loads(before.headers), "retries": 0}
+    headers = json.loads(item)["headers"]
+    assert 0 <= time.time() - headers.pop(stamping.HEADER) < 60  # it waits anew
+    assert headers == {**json.loads(before.headers), "retries": 0}
     with stage.worker():
         stage.do_a_good_job()
         stage.drained()

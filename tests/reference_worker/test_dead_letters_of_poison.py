@@ -1,15 +1,19 @@
 """Every kind of poison, handed to one real worker by hand: each ends as one letter with its bytes, and nothing else."""
 
 import base64
+import bz2
 import gzip
 import hashlib
 import json
+import lzma
 import pickle
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from harness.waiting import wait_until
 from tests.reference_worker.dead_letter_scene import Scene, envelope, scene
 
 
@@ -142,3 +146,33 @@ def test_a_compressed_body_is_kept_compressed_as_its_headers_say(stage: Scene) -
         envelope("letters.done", message_id="packed", body=packed, headers={"compression": "application/x-gzip"})
     )
     assert stage.letter("packed").body == packed
+
+
+PACKED = {
+    "application/x-gzip": zlib.compress(bytes(50_000_000)),
+    "bzip2": bz2.compress(bytes(50_000_000)),
+    "xz": lzma.compress(bytes(50_000_000)),
+}
+
+
+@pytest.mark.parametrize("compression", PACKED)
+def test_a_body_that_would_become_huge_is_a_letter_and_is_not_inflated(stage: Scene, compression: str) -> None:
+    before = {letter.message_id for letter in stage.letters()}
+    stage.push(envelope("letters.done", body=PACKED[compression], headers={"compression": compression}))
+    stage.do_a_good_job()
+    stage.drained()
+    (letter,) = [each for each in stage.letters() if each.message_id not in before]
+    assert letter.reason == "its compressed body becomes more than 100000 bytes"
+
+
+def test_a_body_that_somebody_has_compressed_is_worked_on(stage: Scene) -> None:
+    body = zlib.compress(b'[["compressed"], {}, {}]')
+    stage.push(envelope("letters.done", body=body, headers={"compression": "gzip"}))
+    wait_until((stage.directory / "done" / "compressed").exists, within=15, or_else="it was not done")
+
+
+def test_a_task_that_runs_out_of_memory_becomes_one_letter_and_its_message_ends(stage: Scene) -> None:
+    stage.push(envelope("letters.exhaust", message_id="exhausted"))
+    stage.do_a_good_job()
+    stage.drained()
+    assert stage.letter("exhausted").reason.startswith("MemoryError")
