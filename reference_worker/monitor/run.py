@@ -67,9 +67,7 @@ def watch_queues(settings: Settings, stop: threading.Event) -> None:
             stop.wait(max(0.0, settings.monitor_interval_seconds - (time.monotonic() - began)))
 
 
-def _look(
-    sampler: Sampler, watch: Watch, standing: Standing, collector: MonitorCollector, delivery: Delivery
-) -> None:
+def _look(sampler: Sampler, watch: Watch, standing: Standing, collector: MonitorCollector, delivery: Delivery) -> None:
     now, known = time.time(), collector.known
     try:
         sample = sampler.sample(now)
@@ -80,7 +78,7 @@ def _look(
     else:
         changes = watch.sampled(sample)
         known = replace(known, sample=sample, last_sample_at=now)
-    standing.keep((*watch.firing, *delivery.pending, *changes))
+    standing.keep((*delivery.pending, *changes, *watch.firing))
     for change in changes:
         delivery.send(change)
     collector.known = replace(

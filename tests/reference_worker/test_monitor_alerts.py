@@ -99,6 +99,38 @@ def test_a_broker_that_cannot_be_asked_is_told_of_after_a_while_and_cleared_afte
     assert told(watched.failed(30)) == []
 
 
+def inheriting(name: str, queue: str) -> Watch:
+    """A watch after one that told, at 7 s, of an alert and has ended since."""
+    alert = Alert(name=name, queue=queue, summary="seen before", starts_at=7.0)
+    return Watch(Rules(age_seconds=60, growth_seconds=40), [alert])
+
+
+def test_what_an_earlier_watch_told_of_is_resolved_once_it_is_seen_to_be_over() -> None:
+    watched = inheriting(TOO_OLD, "exports")
+    assert watched.sampled(sample(100, age=59)) == ()
+    assert [alert.name for alert in watched.firing] == [TOO_OLD]
+    (resolved,) = watched.sampled(sample(105, age=0))
+    assert (resolved.queue, resolved.starts_at, resolved.ends_at) == ("exports", 7.0, 105)
+    assert watched.firing == watched.sampled(sample(110, age=0)) == ()
+
+
+def test_what_an_earlier_watch_told_of_is_told_once_more_while_it_lasts() -> None:
+    watched = inheriting(TOO_OLD, "exports")
+    (again,) = watched.sampled(sample(100, age=61))
+    assert (again.starts_at, again.ends_at) == (7.0, None)
+    assert watched.sampled(sample(105, age=66)) == ()
+
+
+def test_growth_that_an_earlier_watch_told_of_is_over_once_this_one_has_seen_that_it_is() -> None:
+    assert depths(inheriting(GROWING, "exports"), 50, 50, 50, 50, 50) == [(10.0, "resolved")]
+
+
+def test_a_broker_that_an_earlier_watch_could_not_ask_is_cleared_with_the_first_sample() -> None:
+    watched = inheriting(UNREACHABLE, "")
+    assert watched.failed(100) == ()
+    assert told(watched.sampled(sample(105))) == [(UNREACHABLE, "", "resolved")]
+
+
 def test_an_alert_is_told_as_alertmanager_tells_it() -> None:
     watched = watch()
     (firing,) = watched.sampled(sample(0, age=61))
