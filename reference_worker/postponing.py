@@ -12,8 +12,10 @@ _log = logging.getLogger(__name__)
 HEADER = "reference_postponed"  # tells a wait of the worker's own from one that the producer asked for
 
 
-def postpone(task: Any, seconds: float) -> Ignore | Reject:
+def postpone(task: Any, seconds: float, **headers: Any) -> Ignore | Reject:
     """What to raise. The same message is published again, to be worked on after that time, and this delivery ends.
+
+    It keeps its headers, and gets these.
 
     Published first and acknowledged after: a crash in between doubles the message and loses nothing.
     """
@@ -25,7 +27,7 @@ def postpone(task: Any, seconds: float) -> Ignore | Reject:
             request.kwargs,
             countdown=seconds,
             retries=request.retries,
-            headers={**(request.headers or {}), HEADER: True},
+            headers={**(request.headers or {}), HEADER: True, **headers},
         ).apply_async()
     except Exception as error:  # whatever it is, the message must not end here
         return give_back(error, seconds)

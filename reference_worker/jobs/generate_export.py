@@ -18,6 +18,7 @@ from reference_worker.records.exports import Export
 
 _log = logging.getLogger(__name__)
 _HOLDER_CHARACTERS_MAX = 255
+_LOOKS_AFTER = "reference_fenced_off_with"  # the token
 _FORMATS = frozenset({"json"})
 
 
@@ -50,7 +51,7 @@ def generate_export(self: Any, export_id: str) -> None:
     export = find(export_id)
     if export.is_done:
         return
-    claim = claims.take(DATABASE, f"export:{export_id}", holder=_holder(self.request), seconds=SETTINGS.claim_seconds)
+    claim = claims.take(DATABASE, f"export:{export_id}", holder=holder_of(self.request), seconds=SETTINGS.claim_seconds)
     if claim is None:
         raise postpone(self, SETTINGS.postpone_seconds)
     try:
@@ -59,14 +60,15 @@ def generate_export(self: Any, export_id: str) -> None:
         # Its end is looked after, and not taken for granted: the broker has one entry for both deliveries, and what is
         # acknowledged here nobody would hand out again, should the other one die.
         _log.warning("somebody else does %s now: %s", export_id, error)
-        raise postpone(self, SETTINGS.postpone_seconds) from error
+        raise postpone(self, SETTINGS.postpone_seconds, **{_LOOKS_AFTER: claim.token}) from error
     finally:
         claims.release(DATABASE, claim)
 
 
-def _holder(request: Any) -> str:
-    """The message, and which of its postponements: one that was put off does not take over from one that works."""
-    return f"{request.eta or 'at once'} {request.id}"[:_HOLDER_CHARACTERS_MAX]
+def holder_of(request: Any) -> str:
+    """The message; but one that was fenced off and only looks after the end is another than the one that works."""
+    fenced_off_with = (request.headers or {}).get(_LOOKS_AFTER, "")
+    return f"{fenced_off_with} {request.id}".lstrip()[:_HOLDER_CHARACTERS_MAX]
 
 
 def find(export_id: str) -> Export:

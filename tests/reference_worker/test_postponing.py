@@ -7,10 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 from reference_worker import postponing
 from reference_worker.jobs import base
+from reference_worker.jobs.generate_export import holder_of
 from reference_worker.jobs.sync_customer import sync_customer
 from reference_worker.postponing import postpone
 
@@ -60,3 +62,10 @@ def test_what_ails_the_worker_s_own_machine_postpones_the_job(number: int, monke
 def test_a_file_that_is_missing_is_the_job_s_own_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError):
         attempt(errno.ENOENT, monkeypatch)
+
+
+def test_a_postponed_message_is_the_holder_of_its_own_claim_and_one_that_was_fenced_off_is_another() -> None:
+    as_sent = {"id": "m1", "task": "reference_worker.generate_export", "retries": 0}
+    postponed = {**as_sent, "eta": "2026-01-01T00:00:00+00:00", postponing.HEADER: True}
+    assert holder_of(Context(as_sent)) == holder_of(Context(postponed)) == "m1"
+    assert holder_of(Context({**postponed, "reference_fenced_off_with": 2})) == "2 m1"
