@@ -35,6 +35,7 @@ from harness.system import PlannedJob, SubjectError
 from harness.waiting import WaitedInVainError, wait_until
 
 JOB_SECONDS_MAX = 30.0
+LOG_SECONDS_MAX = 5.0
 FAILED_STATES = frozenset({"FAILURE", "REVOKED", "REJECTED"})
 _RAISED = re.compile(r"raised (?:unexpected|expected)?:? ?(.*)")
 
@@ -155,12 +156,23 @@ def _refuse_what_failed(history: History, system: LaneSystem[Any], jobs: dict[Jo
 
 
 def _why(system: LaneSystem[Any], ended: AttemptEnded) -> str:
-    """What the worker's log says of it, else its state."""
-    for log in sorted(system.directory.glob("*.log")):
+    """What the worker's log says of it, else its state.
+
+    The pool child has told of the end, and the main process, which logs it, may not have heard of it yet.
+    """
+    otherwise = f"it ended as {ended.state}"
+    try:
+        return wait_until(lambda: _logged(system.directory, ended), within=LOG_SECONDS_MAX, or_else=otherwise)
+    except WaitedInVainError:
+        return otherwise
+
+
+def _logged(directory: Path, ended: AttemptEnded) -> str:
+    for log in sorted(directory.glob("*.log")):
         for line in log.read_text(errors="replace").splitlines():
             if ended.message in line and (raised := _RAISED.search(line)):
                 return raised[1]
-    return f"it ended as {ended.state}"
+    return ""
 
 
 def _told(job: PlannedJob) -> str:
