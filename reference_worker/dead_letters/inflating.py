@@ -15,26 +15,31 @@ from kombu import compression as kombu_compression_module
 kombu_compression: Any = kombu_compression_module  # half typed
 
 # By what kombu undoes it with: the same, but no further than to so many bytes.
-_BOUNDED: dict[Any, Callable[[bytes, int], bytes]] = {
-    zlib.decompress: lambda body, bytes_max: zlib.decompressobj().decompress(body, bytes_max),
-    bz2.decompress: lambda body, bytes_max: bz2.BZ2Decompressor().decompress(body, bytes_max),
-    lzma.decompress: lambda body, bytes_max: lzma.LZMADecompressor().decompress(body, bytes_max),
+_BOUNDED: dict[Any, Callable[[], Any]] = {
+    zlib.decompress: zlib.decompressobj,
+    bz2.decompress: bz2.BZ2Decompressor,
+    lzma.decompress: lzma.LZMADecompressor,
 }
 
 
-def why_not_inflated(body: bytes, compression: str, *, bytes_max: int) -> str | None:
-    """What forbids kombu to undo this compression, or None. What it cannot undo, it says itself."""
-    try:
-        decoder = kombu_compression.get_decoder(compression)
-    except KeyError:
-        return None
-    inflate = _BOUNDED.get(decoder)
-    if inflate is None:
-        return f"compressed by {compression}: how large it becomes is not known before"
-    try:
-        inflated = inflate(body, bytes_max + 1)
-    except (zlib.error, OSError, lzma.LZMAError, ValueError, EOFError):
-        return None
-    if len(inflated) > bytes_max:
-        return f"its compressed body becomes more than {bytes_max} bytes"
-    return None
+class NotInflatedError(Exception):
+    """A body that kombu must leave compressed."""
+
+
+def check(body: bytes, compression: Any, *, bytes_max: int) -> None:
+    """When this returns, kombu may undo the compression: nothing larger than `bytes_max` comes of it, or an error.
+
+    :raises NotInflatedError: it becomes too large, or how large it becomes is not known before
+    :raises Exception: it cannot be undone; this is what the decompressor, or kombu's list of them, says
+    """
+    decoder = kombu_compression.get_decoder(compression)
+    if decoder not in _BOUNDED:
+        raise NotInflatedError(f"compressed by {compression}: how large it becomes is not known before")
+    if len(body) > bytes_max:
+        raise NotInflatedError(f"its compressed body has {len(body)} bytes, {bytes_max} are allowed")
+    decompressor = _BOUNDED[decoder]()
+    if len(decompressor.decompress(body, bytes_max + 1)) > bytes_max:
+        raise NotInflatedError(f"its compressed body becomes more than {bytes_max} bytes")
+    # bz2 and lzma go on with whatever streams follow the first; no producer of Celery's makes more than one.
+    if decompressor.unused_data:
+        raise NotInflatedError("something follows its compressed body")

@@ -5,15 +5,15 @@ taken for a lost connection, again and again. Here the item is looked at first, 
 """
 
 import base64
+import sys
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES, get_transport_cls, redis
+from kombu.transport import TRANSPORT_ALIASES, get_transport_cls, redis, virtual
 from kombu.utils import json as kombu_json_module
 from kombu.utils.objects import cached_property
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from reference_worker.dead_letters import letter
-from reference_worker.dead_letters.inflating import why_not_inflated
+from reference_worker.dead_letters import inflating, letter
 from reference_worker.dead_letters.office import Office
 
 kombu_json: Any = kombu_json_module  # half typed
@@ -22,9 +22,26 @@ PARKED_KEY = "reference_worker.unreadable"
 _PARKED_MAX = 100
 
 
+class Message(virtual.Message):
+    """kombu's message, but a body that would become too large stays compressed, and is what it could not decode."""
+
+    def __init__(self, payload: dict[str, Any], channel: Any = None, **options: Any) -> None:
+        compression = (payload.get("headers") or {}).get("compression")
+        if compression:
+            try:
+                packed = channel.decode_body(payload.get("body"), payload["properties"].get("body_encoding"))
+                inflating.check(packed, compression, bytes_max=channel.office.body_bytes_max)
+            except Exception:
+                # As kombu keeps its own; where there is one already, it undoes no compression.
+                self.errors = [sys.exc_info()]
+        construct: Any = super().__init__  # half typed
+        construct(payload, channel=channel, **options)
+
+
 class Channel(redis.Channel):
     """kombu's channel, but nothing unreadable gets past the client that reads the queues."""
 
+    Message = Message
     office: Office
 
     @cached_property
@@ -38,7 +55,7 @@ class Channel(redis.Channel):
             if command_name != "BRPOP" or not answer:
                 return answer
             key, item = answer
-            problem = why_unreadable(item, body_bytes_max=self.office.body_bytes_max)
+            problem = why_unreadable(item)
             if problem is None:
                 return answer
             self._set_aside(key.decode().rsplit(self.sep, 1)[0], item, problem)
@@ -92,7 +109,7 @@ def recover(connection: Any, office: Office) -> None:
         _hand_in(channel, office, each)  # what this process itself still waits to write is passed over
 
 
-def why_unreadable(item: bytes, *, body_bytes_max: int) -> str | None:
+def why_unreadable(item: bytes) -> str | None:
     """What keeps kombu from making a message of it, or None."""
     try:
         payload = kombu_json.loads(item.decode())
@@ -101,16 +118,7 @@ def why_unreadable(item: bytes, *, body_bytes_max: int) -> str | None:
         return f"not an envelope: {type(error).__name__}: {error}"
     if not isinstance(payload, dict):
         return f"not an envelope: JSON, but {type(payload).__name__}"
-    return _why_no_envelope(payload) or _why_not_inflated(payload, body_bytes_max)
-
-
-def _why_not_inflated(payload: dict[str, Any], bytes_max: int) -> str | None:
-    compression, body = (payload.get("headers") or {}).get("compression"), payload.get("body")
-    if not isinstance(compression, str) or not isinstance(body, str):
-        return None
-    is_base64 = payload["properties"].get("body_encoding") == "base64"
-    packed = base64.b64decode(body) if is_base64 else body.encode("utf-8", "surrogatepass")
-    return why_not_inflated(packed, compression, bytes_max=bytes_max)
+    return _why_no_envelope(payload)
 
 
 def _why_no_envelope(payload: dict[str, Any]) -> str | None:

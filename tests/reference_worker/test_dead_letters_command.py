@@ -1,7 +1,9 @@
 """What an operator can do about a dead letter."""
 
+import base64
 import json
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +100,20 @@ def test_a_replayed_message_is_the_one_that_was_delivered_with_its_retries_back(
     assert after.body == before.body
     assert after.attempts == 1
     assert after.first_given_up_at == before.first_given_up_at
+
+
+def test_a_message_that_was_not_inflated_is_replayed_as_it_was_delivered(tmp_path: Path) -> None:
+    packed = zlib.compress(bytes(1_000_000))
+    with scene(tmp_path) as made:
+        with made.worker():
+            made.push(envelope("letters.done", message_id="packed", body=packed, headers={"compression": "gzip"}))
+            made.letter("packed")
+            made.drained()
+        ran = made.command("dead-letters", "replay", "packed")
+        assert ran.returncode == 0, ran.stderr
+        (item,) = made.broker.lrange(QUEUE, 0, -1)
+        assert base64.b64decode(json.loads(item)["body"]) == packed
+        assert json.loads(item)["headers"]["compression"] == "gzip"
 
 
 def test_a_broker_that_is_away_is_one_line_and_the_letter_stays_dead(stage: Scene) -> None:

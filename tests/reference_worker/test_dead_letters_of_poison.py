@@ -148,21 +148,35 @@ def test_a_compressed_body_is_kept_compressed_as_its_headers_say(stage: Scene) -
     assert stage.letter("packed").body == packed
 
 
+HUGE = bytes(50_000_000)
+TOO_LARGE = "its compressed body becomes more than 100000 bytes"
 PACKED = {
-    "application/x-gzip": zlib.compress(bytes(50_000_000)),
-    "bzip2": bz2.compress(bytes(50_000_000)),
-    "xz": lzma.compress(bytes(50_000_000)),
+    "gzip": ("application/x-gzip", zlib.compress(HUGE), TOO_LARGE),
+    "bzip2": ("bzip2", bz2.compress(HUGE), TOO_LARGE),
+    "xz": ("xz", lzma.compress(HUGE), TOO_LARGE),
+    "bzip2 behind a small stream": ("bzip2", bz2.compress(b"[]") + bz2.compress(HUGE), "something follows"),
+    "xz behind a small stream": ("xz", lzma.compress(b"[]") + lzma.compress(HUGE), "something follows"),
+    "oversized as it is": ("gzip", zlib.compress(b"[]") + bytes(100_000), "its compressed body has 100010 bytes"),
 }
 
 
-@pytest.mark.parametrize("compression", PACKED)
-def test_a_body_that_would_become_huge_is_a_letter_and_is_not_inflated(stage: Scene, compression: str) -> None:
-    before = {letter.message_id for letter in stage.letters()}
-    stage.push(envelope("letters.done", body=PACKED[compression], headers={"compression": compression}))
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_body_that_would_become_huge_is_not_inflated_and_becomes_one_letter_as_delivered(
+    stage: Scene, kind: str
+) -> None:
+    compression, body, reason = PACKED[kind]
+    message = envelope("letters.done", message_id=kind, body=body, headers={"compression": compression})
+    before = len(stage.letters())
+    stage.push(message)
     stage.do_a_good_job()
     stage.drained()
-    (letter,) = [each for each in stage.letters() if each.message_id not in before]
-    assert letter.reason == "its compressed body becomes more than 100000 bytes"
+    letter = stage.letter(kind)
+    assert len(stage.letters()) == before + 1
+    assert reason in letter.reason
+    assert letter.body == body
+    assert json.loads(letter.headers) == message["headers"]
+    assert letter.is_message
+    assert letter.attempts == 0
 
 
 def test_a_body_that_somebody_has_compressed_is_worked_on(stage: Scene) -> None:
