@@ -141,12 +141,12 @@ def measured(boot: str, arguments: argparse.Namespace, directory: Path) -> dict[
     )
     wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     result = json.loads((directory / "result.json").read_bytes())
-    scenarios, judging = {}, time.monotonic()
+    scenarios, judging_began = {}, time.monotonic()
     for scenario in result["scenarios"]:
         if history := read_history(directory, scenario["name"]):
             judge(history)
             scenarios[scenario["name"]] = asdict(seconds_of(list(history.events)))
-    judging = time.monotonic() - judging
+    judging = time.monotonic() - judging_began
     return {
         "boot": result["versions"].get("boot", ""),
         "exit_code": ran.returncode,

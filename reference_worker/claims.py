@@ -17,7 +17,7 @@ claims = sa.Table(
     metadata,
     sa.Column("name", sa.String(255), primary_key=True),
     sa.Column("token", sa.Integer, nullable=False),  # only grows: the row is never deleted
-    sa.Column("holder", sa.String(255)),  # a message id; none: free
+    sa.Column("holder", sa.String(255)),  # whose: a message id, or what a job makes of it; none: free
     sa.Column("expires_at", sa.Float, nullable=False),
 )
 

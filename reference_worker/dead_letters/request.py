@@ -40,7 +40,7 @@ class DeadLetteringRequest(Request):
                 to_timestamp(timezone.to_system(self.eta))
             except (OverflowError, ValueError) as error:
                 raise InvalidTaskError(f"eta {self.eta!r} is no time: {error}") from error
-            if message.headers.get("retries") or message.headers.get(postponing.HEADER):
+            if self.request_dict.get("retries") or self.request_dict.get(postponing.HEADER):
                 self._eta = self._not_beyond_any_wait(self.eta)
         self._is_given_up = False
         self._is_ours: bool | None = None
@@ -94,7 +94,9 @@ class DeadLetteringRequest(Request):
         if isinstance(error, TimeLimitExceeded) and not self._is_ours_to_give_up():
             self.reject(requeue=True)
             return finish()
-        self._set_aside(f"{type(error).__name__}: {_text(error)}", finish, started=max(1, self._worker_losses()))
+        # A body that has come to its end has closed its books; the one that a limit has ended could not.
+        started = self._starts() if isinstance(error, TimeLimitExceeded) else 1
+        self._set_aside(f"{type(error).__name__}: {_text(error)}", finish, started=started)
         return None
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
@@ -116,13 +118,17 @@ class DeadLetteringRequest(Request):
         if not self._is_ours_to_give_up():
             self.reject(requeue=True)
             return super().on_timeout(soft, timeout)
-        self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish, started=max(1, self._worker_losses()))
+        self._set_aside(f"TimeLimitExceeded: {timeout:g} s", finish, started=self._starts())
         return None
 
     def _set_aside(self, reason: str, then: Callable[[], object], *, started: int) -> None:
         self.app.reference_letters.set_aside(
             letter.of_message(self._message, reason=reason, started=started), then=then
         )
+
+    def _starts(self) -> int:
+        """Of a body that did not come back: it has left a row, as those have that were lost before it."""
+        return max(1, self._worker_losses())
 
     def _identity(self) -> Any:
         return self._task.identity_of(self.args, self.kwargs)

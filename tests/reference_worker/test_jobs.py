@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 import sqlalchemy as sa
@@ -111,13 +112,19 @@ def test_an_export_whose_worker_was_killed_is_taken_over_and_its_late_upload_is_
     assert list((world.directory / "scratch").iterdir()) == []
 
 
-def test_who_was_frozen_and_wakes_up_is_fenced_off_and_ends_quietly(world: World) -> None:
+def frozen_at_an_export(world: World) -> subprocess.Popen[bytes]:
+    """The worker `first`, which stands where it asks the storage."""
     # With its only slot taken it asks the broker for nothing: a frozen worker would swallow what it had asked for.
     first = world.start_worker("first", "exports", concurrency=1, client_timeout_seconds="60")
     world.downstream.hold = "HEAD /v1/exports"
     world.submit("generate_export", queue="exports", export_id="exp-1")
     world.wait(world.downstream.holding.is_set, "the storage was not asked")
     os.killpg(first.pid, signal.SIGSTOP)
+    return first
+
+
+def test_who_was_frozen_and_wakes_up_is_fenced_off_and_ends_quietly(world: World) -> None:
+    first = frozen_at_an_export(world)
     world.start_worker("second", "exports")
     assert world.redeliver() == 1
     world.wait(lambda: world.downstream.count("PUT /v1/exports/exp-1"), "the export was not taken over")
@@ -296,11 +303,7 @@ def test_an_old_version_that_was_long_on_its_way_does_not_replace_a_newer_one(wo
 
 
 def test_a_fenced_off_delivery_looks_after_the_end_that_it_leaves_to_another(world: World) -> None:
-    first = world.start_worker("first", "exports", concurrency=1, client_timeout_seconds="60")
-    world.downstream.hold = "HEAD /v1/exports"
-    world.submit("generate_export", queue="exports", export_id="exp-1")
-    world.wait(world.downstream.holding.is_set, "the storage was not asked")
-    os.killpg(first.pid, signal.SIGSTOP)
+    first = frozen_at_an_export(world)
     second = world.start_worker("second", "exports", concurrency=1, claim_seconds="3")
     world.downstream.hold = "PUT /v1/exports"
     assert world.redeliver() == 1
