@@ -12,14 +12,15 @@ from typing import Any
 
 import redis
 
-Listener = Callable[[str, Sequence[bytes]], None]
+Listener = Callable[[str, Sequence[bytes], float], None]
+"""Told the client's address, the words of its command, and when it was executed, in seconds of the broker's clock."""
 
-_LINE = re.compile(rb"[\d.]+ \[\d+ (\S+)\] ")
+_LINE = re.compile(rb"(\d+\.\d+) \[\d+ (\S+)\] ")
 _WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 
 
-def parse(line: bytes) -> tuple[str, list[bytes]] | None:
-    """The client's address and the words of one line of MONITOR; None for what is not a command.
+def parse(line: bytes) -> tuple[str, list[bytes], float] | None:
+    """What a `Listener` is told of one line of MONITOR; None for what is not a command.
 
     A line has the whole of a message, which may be megabytes, and nothing else of the harness runs while an expression
     matches: so the words are taken in a few steps, not letter by letter, and unescaped by a codec. Redis escapes as C
@@ -28,7 +29,7 @@ def parse(line: bytes) -> tuple[str, list[bytes]] | None:
     match = _LINE.match(line)
     if match is None:
         return None
-    return match[1].decode(), [_unescaped(word) for word in _WORD.findall(line, match.end())]
+    return match[2].decode(), [_unescaped(word) for word in _WORD.findall(line, match.end())], float(match[1])
 
 
 def _unescaped(word: bytes) -> bytes:
@@ -41,7 +42,7 @@ def _unescaped(word: bytes) -> bytes:
 
 
 class RedisMonitor:
-    """Calls `listener(client address, words)` for each command, from one thread.
+    """Calls `listener` for each command, from one thread.
 
     `sync()` returns when everything that the server had executed before the call has been heard.
     """
@@ -94,13 +95,13 @@ class RedisMonitor:
                 parsed = parse(line if isinstance(line, bytes) else str(line).encode())
                 if parsed is None:
                     continue
-                client, words = parsed
+                client, words, at = parsed
                 if len(words) == 2 and words[1].startswith(mark):  # noqa: PLR2004 - ECHO and its argument
                     with self._changed:
                         self._heard_token = max(self._heard_token, int(words[1].removeprefix(mark)))
                         self._changed.notify_all()
                 elif words:
-                    self._listener(client, words)
+                    self._listener(client, words, at)
         except Exception as error:  # the server or the connection ended, or the listener failed: told by `sync`
             self.ended_by = f"{type(error).__name__}: {error}"
         finally:

@@ -23,14 +23,14 @@ class Scene:
         self.events: list[Event] = []
         self.live = {PRODUCER, ONE, TWO}
         self.now = 0.0
-        self.tap = ListTap(self, frozenset({"jobs", "more"}), lambda: self.live, lambda: self.now)  # type: ignore[arg-type]
+        self.tap = ListTap(self, frozenset({"jobs", "more"}), lambda: self.live)  # type: ignore[arg-type]
 
     def record(self, source: str, event: Event) -> None:
         assert source == "broker"
         self.events.append(event)
 
     def says(self, client: str, *words: bytes | str) -> None:
-        self.tap(client, [word.encode() if isinstance(word, str) else word for word in words])
+        self.tap(client, [word.encode() if isinstance(word, str) else word for word in words], self.now)
 
     def kinds(self) -> list[str]:
         return [type(event).__name__ for event in self.events]
@@ -138,6 +138,23 @@ def test_who_has_gone_or_has_waited_long_enough_is_not_served(scene: Scene) -> N
     assert scene.deliveries() == []
     scene.says(TWO, "BRPOP", "jobs", "5")
     assert scene.deliveries() == [("m1", TWO)]
+
+
+def test_who_was_served_and_is_gone_before_the_broker_is_asked_is_known_by_what_it_did_in_between(scene: Scene) -> None:
+    scene.says(ONE, "BLMOVE", "jobs", "own", "RIGHT", "LEFT", "0")
+    scene.live.discard(ONE)
+    scene.says(PRODUCER, "LPUSH", "jobs", JOB)
+    scene.says(ONE, "LREM", "own", "1", JOB)
+    scene.says(TWO, "BLMOVE", "jobs", "own", "RIGHT", "LEFT", "0")
+    assert scene.deliveries() == [("m1", ONE)]
+    assert scene.tap.pending() == {}
+    assert scene.tap.busy() == {}
+
+
+def test_who_waited_for_several_is_served_as_many_as_there_are(scene: Scene) -> None:
+    scene.says(ONE, "BLMPOP", "0", "1", "jobs", "RIGHT", "COUNT", "3")
+    scene.says(PRODUCER, "LPUSH", "jobs", JOB, SECOND)
+    assert scene.deliveries() == [("m1", ONE), ("m2", ONE)]
 
 
 def test_whoever_asks_again_waits_behind_those_who_waited_before(scene: Scene) -> None:

@@ -27,18 +27,18 @@ def printed(word: bytes) -> bytes:
 @example([b""])
 def test_reading_a_line_undoes_the_servers_escaping_of_any_bytes(words: list[bytes]) -> None:
     line = b"1700000000.123456 [0 127.0.0.1:51234] " + b" ".join(printed(word) for word in words)
-    assert parse(line) == ("127.0.0.1:51234", words)
+    assert parse(line) == ("127.0.0.1:51234", words, 1700000000.123456)
 
 
 def test_a_line_as_a_server_prints_it_is_read() -> None:
     line = rb'1339518087.877697 [0 127.0.0.1:60866] "LPUSH" "celery" "{\"body\": \"\xc3\xbc\\n\"}"'
-    assert parse(line) == ("127.0.0.1:60866", [b"LPUSH", b"celery", b'{"body": "\xc3\xbc\\n"}'])
+    assert parse(line) == ("127.0.0.1:60866", [b"LPUSH", b"celery", b'{"body": "\xc3\xbc\\n"}'], 1339518087.877697)
 
 
 def test_the_client_may_be_of_any_family_or_a_script() -> None:
-    assert parse(b'1.5 [15 [::1]:6379] "PING"') == ("[::1]:6379", [b"PING"])
-    assert parse(b'1.5 [0 lua] "PING"') == ("lua", [b"PING"])
-    assert parse(b'1.5 [0 unix:/tmp/redis.sock] "PING"') == ("unix:/tmp/redis.sock", [b"PING"])
+    assert parse(b'1.5 [15 [::1]:6379] "PING"') == ("[::1]:6379", [b"PING"], 1.5)
+    assert parse(b'1.5 [0 lua] "PING"') == ("lua", [b"PING"], 1.5)
+    assert parse(b'1.5 [0 unix:/tmp/redis.sock] "PING"') == ("unix:/tmp/redis.sock", [b"PING"], 1.5)
 
 
 def test_what_is_not_a_command_is_told_apart() -> None:
@@ -79,17 +79,17 @@ class FakeServer:
 
 def test_whatever_was_executed_before_a_sync_has_been_heard_after_it() -> None:
     server, heard = FakeServer(), []
-    monitor = RedisMonitor(server, lambda client, words: heard.append((client, words)))
+    monitor = RedisMonitor(server, lambda client, words, at: heard.append((client, words, at)))
     server.lines.put(b'1.5 [0 10.0.0.1:1] "PING"')
     assert monitor.sync()
-    assert heard == [("10.0.0.1:1", [b"PING"])]
+    assert heard == [("10.0.0.1:1", [b"PING"], 1.5)]
     assert monitor.sync()
     monitor.close()
 
 
 def test_a_stream_that_ended_is_told_at_once() -> None:
     server = FakeServer()
-    monitor = RedisMonitor(server, lambda client, words: None)
+    monitor = RedisMonitor(server, lambda client, words, at: None)
     server.lines.put(None)
     began = time.monotonic()
     assert not monitor.sync(within=5)
@@ -97,7 +97,7 @@ def test_a_stream_that_ended_is_told_at_once() -> None:
 
 
 def test_a_listener_that_fails_ends_the_stream_and_is_told_at_once() -> None:
-    def fail(client: str, words: Sequence[bytes]) -> None:
+    def fail(client: str, words: Sequence[bytes], at: float) -> None:
         raise RecursionError
 
     server = FakeServer()

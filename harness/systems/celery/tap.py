@@ -9,7 +9,6 @@ import base64
 import binascii
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,11 +51,11 @@ class Tap:
         self.acknowledged: Counter[MessageId] = Counter()
         self._removed: dict[str, str] = {}  # client -> tag it has just removed from `unacked`: ack or half a requeue?
 
-    def __call__(self, client: str, words: Sequence[bytes]) -> None:
+    def __call__(self, client: str, words: Sequence[bytes], at: float) -> None:
         command = words[0].upper()
         with self._lock:
             if command in (b"LPUSH", b"RPUSH"):
-                self._pushed(client, words[1].decode(errors="replace"), words[2:])
+                self._pushed(client, words[1].decode(errors="replace"), words[2:], at)
                 return
             if command == b"HDEL" and words[1].decode(errors="replace") == self.keys.unacked:
                 for tag in words[2:]:
@@ -111,7 +110,7 @@ class Tap:
 
     # --- translation ---
 
-    def _pushed(self, client: str, queue: str, values: Sequence[bytes]) -> None:
+    def _pushed(self, client: str, queue: str, values: Sequence[bytes], at: float) -> None:
         for value in values:
             envelope = _envelope(value)
             if envelope is None:
@@ -123,7 +122,7 @@ class Tap:
             self._settle_removed(client)
             due = _due(value)
             self._tracked[tag] = Tracked(
-                message=message, queue=queue, raw=value, due=due, countdown_seconds=max(0.0, due - time.time())
+                message=message, queue=queue, raw=value, due=due, countdown_seconds=max(0.0, due - at)
             )
             self._record(Queued(queue=queue, message=message, delivery_tag=tag, body_digest=digest(body)))
 

@@ -8,7 +8,8 @@ wait in the order in which they came. Two patterns are known by what they do, wh
   pop, `DEL`) acknowledges it. Moved back to a queue, it is requeued.
 
 A client that waits is served by a later push, of which the stream says nothing, nor that a client has gone: who still
-waits is what the broker says when it is asked, and whose time has not passed.
+waits is what the broker says when it is asked, and whose time has not passed. It is asked later than it pushed: who was
+served, has done its job and is gone by then is known by what it sent in between, for who waits sends nothing.
 
 What a body does is not seen. A connection that has taken a message is busy with it until it asks for another, or the
 message has been acknowledged.
@@ -16,7 +17,6 @@ message has been acknowledged.
 
 import json
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -61,17 +61,17 @@ class ListTap:
         recorder: Recorder,
         queues: frozenset[str],
         connected: Callable[[], set[str]],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._recorder = recorder
         self._queues = queues
         self._connected = connected
-        self._clock = clock
+        self._now = 0.0  # when the latest command was executed
         self._lock = threading.Lock()
         self._tracked: dict[str, Tracked] = {}
         self._lists: dict[str, deque[str]] = {queue: deque() for queue in queues}  # tags, from left to right
         self._copies: Counter[MessageId] = Counter()
         self._waiters: list[Waiter] = []
+        self._gone: dict[str, Waiter] = {}  # by client: who was not there any more when a push had to be accounted for
         self._in_transaction: dict[str, set[str]] = {}  # client -> lists that it has pushed to since its MULTI
         self._script_of = ""  # whose script runs: its commands come under the name "lua"
         self._busy: dict[str, set[str]] = {}  # client -> tags
@@ -79,13 +79,16 @@ class ListTap:
         self.deliveries: Counter[MessageId] = Counter()
         self.ended: Counter[MessageId] = Counter()
 
-    def __call__(self, client: str, words: Sequence[bytes]) -> None:
+    def __call__(self, client: str, words: Sequence[bytes], at: float) -> None:
         with self._lock:
+            self._now = at
             command = words[0].upper()
             if command in {b"EVAL", b"EVALSHA", b"FCALL"}:
                 self._script_of = client
                 return
             client = self._script_of if client == "lua" else client
+            if (waiter := self._gone.pop(client, None)) is not None:
+                self._take_first(waiter.client, waiter.pop)  # it sends something, so it had been served
             if command == b"MULTI":
                 self._in_transaction[client] = set()
             elif command == b"EXEC":
@@ -105,6 +108,7 @@ class ListTap:
         """Its lists are as before; who waited, or was in a transaction, is not there any more."""
         with self._lock:
             self._waiters.clear()
+            self._gone.clear()
             self._in_transaction.clear()
 
     def forget(self) -> None:
@@ -112,6 +116,7 @@ class ListTap:
         with self._lock:
             for known in (self._tracked, self._busy, self._copies, self.deliveries, self.ended):
                 known.clear()
+            self._gone.clear()
             for tags in self._lists.values():
                 tags.clear()
 
@@ -190,14 +195,16 @@ class ListTap:
         """Give what lies in a list to those who waited for it."""
         if not any(key in each.pop.keys for each in self._waiters):
             return
-        live, now = self._connected(), self._clock()
-        self._waiters = [each for each in self._waiters if each.client in live and each.until > now]
+        live = self._connected()
+        waiting = [each for each in self._waiters if each.until > self._now]
+        self._gone.update({each.client: each for each in waiting if each.client not in live})
+        self._waiters = [each for each in waiting if each.client in live]
         while self._lists.get(key):
             first = next((each for each in self._waiters if key in each.pop.keys), None)
             if first is None:
                 return
             self._waiters.remove(first)
-            self._take(first.client, key, first.pop)
+            self._take_first(first.client, first.pop)
 
     def _pop(self, client: str, pop: Pop) -> None:
         self._waiters = [each for each in self._waiters if each.client != client]
@@ -205,14 +212,20 @@ class ListTap:
             self.asked.add(client)
             for tag in self._busy.pop(client, set()):
                 self.ended[self._tracked[tag].message] += 1
-        for key in pop.keys:
-            if self._lists.get(key):
-                for _ in range(min(pop.count, len(self._lists[key]))):
-                    self._take(client, key, pop)
-                return
+        if self._take_first(client, pop):
+            return
         if pop.waits_seconds is not None and client not in self._in_transaction:
-            until = self._clock() + (pop.waits_seconds or _FOREVER_SECONDS)
+            until = self._now + (pop.waits_seconds or _FOREVER_SECONDS)
             self._waiters.append(Waiter(client=client, pop=pop, until=until))
+
+    def _take_first(self, client: str, pop: Pop) -> bool:
+        """As many as it may take of the first list that has any; false if none has."""
+        key = next((key for key in pop.keys if self._lists.get(key)), None)
+        if key is None:
+            return False
+        for _ in range(min(pop.count, len(self._lists[key]))):
+            self._take(client, key, pop)
+        return True
 
     def _take(self, client: str, key: str, pop: Pop) -> None:
         """Move one message from a list to where a command puts it."""
