@@ -3,7 +3,8 @@
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-from reference_worker import bugs, dead_letters, pool, settings, shutdown
+from reference_worker import dead_letters, pool, settings, shutdown
+from reference_worker.bugs.catalogue import plant_in_settings
 from reference_worker.database import Database
 from reference_worker.deliveries import Deliveries
 from reference_worker.monitor import stamping
@@ -70,4 +71,4 @@ shutdown.connect(app.reference_deliveries)
 pool.connect()
 dead_letters.install(app, SETTINGS, engine=DATABASE.engine)
 stamping.connect()
-bugs.plant_in_settings(app, SETTINGS.bug)
+plant_in_settings(app, SETTINGS.bug)

@@ -1,7 +1,8 @@
 """The jobs, one a file."""
 
-from reference_worker import bugs, previous
+from reference_worker import previous
 from reference_worker.app import SETTINGS, app
+from reference_worker.bugs.catalogue import plant_in_tasks
 from reference_worker.jobs import (
     charge_invoice,
     generate_export,
@@ -14,4 +15,4 @@ __all__ = ["charge_invoice", "generate_export", "send_invoice_email", "send_veri
 
 if SETTINGS.release == previous.NAME:
     previous.take_back(app)
-bugs.plant_in_tasks(app, SETTINGS.bug)
+plant_in_tasks(app, SETTINGS.bug)

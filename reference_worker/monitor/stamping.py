@@ -3,13 +3,13 @@
 import time
 from typing import Any
 
-from celery.signals import before_task_publish
-
 HEADER = "reference_published_at"  # seconds since the epoch, a float
 
 
 def connect() -> None:
     """Stamp whatever this process publishes from now on."""
+    from celery.signals import before_task_publish  # not above: the monitor reads the header, and needs no Celery
+
     before_task_publish.connect(stamp, weak=False, dispatch_uid=HEADER)
 
 

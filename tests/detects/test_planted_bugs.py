@@ -8,7 +8,8 @@ import pytest
 from harness.checkers import CATALOGUE as CHECKERS
 from harness.contract import PlantedBug
 from harness.coverage import ONLY_HOSTS
-from reference_worker import bugs
+from reference_worker.bugs.catalogue import CATALOGUE as PLANTED
+from reference_worker.bugs.catalogue import plant_in_settings
 from reference_worker.contract import CONTRACT
 from scenarios import CATALOGUE
 from tests.conftest import ROOT, JobproofCommand
@@ -64,7 +65,7 @@ def test_the_bugs_that_the_readme_names_are_planted_and_counted() -> None:
 
 
 def test_the_contract_names_every_bug_that_the_worker_has_and_no_other() -> None:
-    assert {bug.name for bug in BUGS} == set(bugs.CATALOGUE)
+    assert {bug.name for bug in BUGS} == set(PLANTED)
 
 
 def test_bugs_name_scenarios_and_guarantees_that_exist() -> None:
@@ -76,4 +77,4 @@ def test_bugs_name_scenarios_and_guarantees_that_exist() -> None:
 def test_a_bug_that_is_not_planted_is_not_in_the_worker(tmp_path: Path) -> None:
     del tmp_path
     with pytest.raises(ValueError, match="no planted bug"):
-        bugs.plant_in_settings(None, "early-akc")
+        plant_in_settings(None, "early-akc")

@@ -405,6 +405,16 @@ def test_planted_an_alert_that_never_clears_is_still_told_of_an_empty_queue(
     assert webhook.told() == [("firing", "QueueMessageTooOld", "exports")]
 
 
+def test_the_process_needs_neither_celery_nor_the_workers_tables() -> None:
+    program = """
+import sys
+import reference_worker.__main__
+import reference_worker.monitor.command
+print(sorted({"celery", "kombu", "sqlalchemy"} & sys.modules.keys()))
+"""
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
+
+
 def test_the_process_ends_cleanly_at_sigterm(broker: Redis, settings: Settings) -> None:
     environment = {
         **os.environ,
@@ -413,7 +423,7 @@ def test_the_process_ends_cleanly_at_sigterm(broker: Redis, settings: Settings) 
         "REFERENCE_WORKER_METRICS_PORT": "0",
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "reference_worker.monitor"],
+        [sys.executable, "-m", "reference_worker", "monitor"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,4 +1,0 @@
-from reference_worker import settings
-from reference_worker.monitor.run import run
-
-run(settings.read())
