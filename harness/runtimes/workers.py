@@ -149,7 +149,7 @@ class LaneWorkers:
     @contextmanager
     def standing_alone(self, arrival: Arrival | None, child: int | None) -> Iterator[None]:
         """The child stands still at its crash point, and its worker has done what it does by itself meanwhile."""
-        with _standing_still(child):
+        with standing_still(() if child is None else (child,)):
             for job in jobs_of(arrival):
                 self.driver.let_the_body_stand_alone(job)
             yield
@@ -184,7 +184,8 @@ class LaneWorkers:
 
         def kill_main() -> None:
             os.kill(node.pid, signal.SIGKILL)
-            _let_go_on(still)
+            if still is not None:
+                _let_go_on(still)
 
         if target is Target.MAIN:
             return self.end(node, kill_main, f"main process {node.pid} of worker {node.worker.name!r}", arrival)
@@ -465,25 +466,26 @@ def runs(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def _standing_still(child: int | None) -> Iterator[None]:
-    """Keep a child where it stands, for as long as this is entered or until it is let go on or killed.
+def standing_still(pids: Iterable[int]) -> Iterator[None]:
+    """Keep processes where they stand, for as long as this is entered or until they are let go on or killed.
 
-    A strike has to wait for what is not the child's: messages are booked, the early acknowledgement leaves. On a busy
-    machine the child's client could lose its patience meanwhile.
+    A strike at a child has to wait for what is not the child's: messages are booked, the early acknowledgement leaves.
+    On a busy machine the child's client could lose its patience meanwhile.
     """
-    if child is not None:
+    stopped = tuple(pids)
+    for pid in stopped:
         with suppress(psutil.Error):  # it has ended, or is in a container and not ours to stop
-            psutil.Process(child).suspend()
+            psutil.Process(pid).suspend()
     try:
         yield
     finally:
-        _let_go_on(child)
+        for pid in stopped:
+            _let_go_on(pid)
 
 
-def _let_go_on(child: int | None) -> None:
-    if child is not None:
-        with suppress(psutil.Error):
-            psutil.Process(child).resume()
+def _let_go_on(pid: int) -> None:
+    with suppress(psutil.Error):
+        psutil.Process(pid).resume()
 
 
 def _lives(pid: int) -> bool:

@@ -18,7 +18,7 @@ from harness.runtimes.docker.limits import MEMORY, PIDS_MAX, cpu_quota
 from harness.runtimes.docker.memory import oom_events
 from harness.runtimes.docker.network import Network
 from harness.runtimes.docker.processes import limit_processes, refusals
-from harness.runtimes.workers import LaneWorkers, Node, runs
+from harness.runtimes.workers import LaneWorkers, Node, runs, standing_still
 from harness.services.gate import Arrival, jobs_of
 from harness.system import Direction, Evidence, Impact, SubjectError, Target
 from harness.systems.driver import Driver
@@ -152,7 +152,7 @@ class ContainerHosts:
         with self._workers.standing_alone(arrival, child):
             if target is Target.CHILD and child not in {None, node.pid}:
                 hit = f"memory of worker {name!r}: the kernel killed pool child {child}"
-                impact = self._workers.end_child(node, child, partial(self._leave_no_memory, container), hit, arrival)
+                impact = self._workers.end_child(node, child, partial(self._starve, node, container), hit, arrival)
             else:
                 hit = f"memory of worker {name!r}: the kernel killed main process {node.pid}"
                 impact = self._workers.end(node, partial(self._leave_no_memory, container, node.pid), hit, arrival)
@@ -220,6 +220,13 @@ class ContainerHosts:
         if (code := self._client.api.exec_inspect(made)["ExitCode"]) != 0:
             raise SubjectError(f"{words[0]!r} in the worker's container ended with {code}: {said.strip()[-200:]}")
         return said
+
+    def _starve(self, node: Node, container: str, pid: int) -> None:
+        """Who eats is killed next, and on a busy machine gives back late what it had written: who of the worker asked
+        for memory meanwhile would have to die for it, the main process first of all.
+        """
+        with standing_still(each.pid for each in self._workers.tree(node) if each.pid != pid):
+            self._leave_no_memory(container, pid)
 
     def _leave_no_memory(self, container: str, pid: int) -> None:
         """Somebody in the container wants more than there is, until the kernel has killed this process for it.
