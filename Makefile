@@ -15,7 +15,7 @@ run: .venv/.run ## run the scenarios against the reference worker; ARGS="--bug e
 	$(BIN)/jobproof run $(ARGS)
 
 test: .venv/.test ## run all tests
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 containers: .venv/.test ## run the tests that need a Docker daemon; JOBPROOF_BASE_IMAGE=machine where there is no registry
 	$(BIN)/pytest -m containers $(ARGS)

@@ -28,20 +28,12 @@ from harness.cli_input import (
     runtime_options,
 )
 from harness.cli_list import list_command
-from harness.cli_types import LANES_MAX, SEED_MAX, WholeNumber, format_option, lanes_for
+from harness.cli_types import SEED_MAX, WholeNumber, format_option, lanes_for, lanes_option
 from harness.exit_codes import ExitCode, exit_code
 
 EXPLORE_JSON = "explore.json"
 
-jobs_option = click.option(
-    "--jobs",
-    "lanes",
-    type=WholeNumber(1, LANES_MAX),
-    default=None,
-    envvar="JOBPROOF_JOBS",
-    show_envvar=True,
-    help="Lanes in parallel. Default: one more than cores, with docker half of the cores.",
-)
+run_lanes_option = lanes_option("one more than cores, with docker half of the cores")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -79,7 +71,7 @@ cli.add_command(list_command)
 @click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @format_option
-@jobs_option
+@run_lanes_option
 @click.option("--fail-fast", is_flag=True, help="Start no further scenario after one that did not hold.")
 def run_command(
     scenarios: tuple[str, ...],
@@ -153,7 +145,7 @@ def run_command(
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @format_option
-@jobs_option
+@run_lanes_option
 def replay_command(directory: Path, out: Path | None, format_: str, lanes: int | None) -> int:
     """Run the plan recorded in DIRECTORY again. A seed repeats the plan, not the machine's scheduling."""
     plans = _plans_in(_recorded(directory))

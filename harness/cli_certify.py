@@ -19,7 +19,7 @@ from harness.cli_input import (
     runtime_options,
     with_python,
 )
-from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option, lanes_for
+from harness.cli_types import SEED_MAX, Seconds, WholeNumber, format_option, lanes_for, lanes_option
 from harness.exit_codes import ExitCode, exit_code
 
 if TYPE_CHECKING:  # what is only needed for the types would be felt at every other command
@@ -95,7 +95,7 @@ def init_command(app: str, python: str, out: Path, seconds: float) -> int:
 @python_option
 @runtime_options
 @click.option("--seed", type=WholeNumber(0, SEED_MAX), default=None, help="Default: drawn, and printed.")
-@click.option("--lanes", type=WholeNumber(1, LANES_MAX), default=None, help="Default: the cores, docker: half.")
+@lanes_option("the cores, with docker half of them")
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder. Default: one under reports/.")
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Accepted findings of the audit.")
 @format_option

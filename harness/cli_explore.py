@@ -19,7 +19,7 @@ from harness.cli_input import (
     runtime_choice,
     runtime_options,
 )
-from harness.cli_types import LANES_MAX, SEED_MAX, Seconds, WholeNumber, format_option, lanes_for
+from harness.cli_types import SEED_MAX, Seconds, WholeNumber, format_option, lanes_for, lanes_option
 from harness.contract import Contract
 from harness.exit_codes import ExitCode
 from harness.nearest import hint
@@ -60,7 +60,7 @@ def _one_of(names: type[Named]) -> Callable[[click.Context, click.Parameter, str
 @click.option("--targets", default="child,main,group", show_default=True, callback=_one_of(Target), help="Who dies.")
 @click.option("--sides", default="before,after", show_default=True, callback=_one_of(Side), help="Of each boundary.")
 @click.option("--only", multiple=True, metavar="POINT", help="A crash point by its name, exactly as the report has it.")
-@click.option("--lanes", type=WholeNumber(1, LANES_MAX), default=None, help="In parallel. Default: the cores.")
+@lanes_option("the cores")
 @click.option(
     "--budget", type=Seconds(), default="60s", show_default=True, help="What is not tried by then is unknown."
 )

@@ -18,6 +18,20 @@ def lanes_for(lanes: Callable[[int], int] = lambda cores: cores) -> int:
     return min(LANES_MAX, lanes(usable_cores()))
 
 
+def lanes_option(default: str) -> Callable[[Any], Any]:
+    """The same for every command that opens lanes; `default`: how many, in words, where nobody says."""
+    return click.option(
+        "--lanes",
+        "--jobs",
+        "lanes",
+        type=WholeNumber(1, LANES_MAX),
+        default=None,
+        envvar="JOBPROOF_LANES",
+        show_envvar=True,
+        help=f"In parallel. Default: {default}.",
+    )
+
+
 class Seconds(click.ParamType[float]):
     """A time such as 60s or 2m."""
 
