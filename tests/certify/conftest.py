@@ -48,17 +48,7 @@ def installer(python: Path) -> list[str]:
     """What installs into the environment of this Python: uv where it is, as in the Makefile, else our own pip."""
     if shutil.which("uv"):
         return ["uv", "pip", "install", "-q", "--python", str(python)]
-    return [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(python),
-        "install",
-        "-q",
-        "--no-compile",
-        "--disable-pip-version-check",
-    ]
+    return [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--disable-pip-version-check"]
 
 
 def certification(ran: Ran) -> Any:
